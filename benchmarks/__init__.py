@@ -1,0 +1,1 @@
+"""What Warren costs, as ratios against a peer or a bare loop in the same run: `make bench`."""

@@ -1,0 +1,30 @@
+"""Brokers: one port, `engine.brokers.base.Broker`, and its adapters, each imported on use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from engine.brokers.base import Broker
+
+__all__ = ["open_broker"]
+
+
+def open_broker(url: str, *, app: str) -> Broker:
+    """The adapter for this URL, not yet connected; raises `ConfigurationError` for a URL that cannot be."""
+    scheme, _, rest = url.partition("://")
+    if scheme in ("amqp", "amqps"):
+        from engine.brokers.rabbitmq import RabbitBroker
+
+        return RabbitBroker(url, app=app)
+    if scheme == "embedded" and rest:
+        from engine.brokers.embedded import EmbeddedBroker
+
+        return EmbeddedBroker(Path(rest), app=app)
+    raise ConfigurationError(
+        f"There is no broker for a URL that begins with {scheme}://",
+        hint="Use embedded:///path/to/broker.db, amqp://user:password@host:5672/vhost or amqps://….",
+    )

@@ -1,0 +1,198 @@
+"""Ask and change single things on a plain channel that no consumer and no publish shares."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import AMQPError
+
+from engine.brokers.base import Depth
+from engine.brokers.rabbitmq.calls import RESTART_HINT, call, closed_error
+from engine.brokers.rabbitmq.content import GetSink
+from engine.brokers.rabbitmq.declare import Step, check_name, declare_steps, run_steps
+from engine.brokers.rabbitmq.link import Channel, Link
+from engine.brokers.rabbitmq.tap import Sink
+from engine.errors import AccessRefused, BrokerError, BrokerUnavailable, QueueMissing
+from engine.model.message import Message
+from engine.model.topology import Difference, Topology
+
+#: Seconds that the broker may take for a chunk of declares.
+DECLARE_TIMEOUT = 60.0
+#: What a quorum queue adds to the headers of a message that is got.
+DELIVERY_COUNT = "x-delivery-count"
+
+
+class Control:
+    """One question at a time; the channel is replaced when an answer closed it."""
+
+    def __init__(self, link: Link, *, timeout: float) -> None:
+        self._link = link
+        self._timeout = timeout
+        self._turn = asyncio.Lock()
+        self._channel: Channel | None = None
+        self._sink = Sink()
+
+    async def declare(self, topology: Topology) -> None:
+        """Make what is missing, all that can be made; then raises the first refusal."""
+        steps = declare_steps(topology)
+        refusals = await run_steps(await self._link.ready(self._timeout), steps, DECLARE_TIMEOUT)
+        if not refusals:
+            return
+        error = refusals[0].error
+        others = len({refusal.step.name for refusal in refusals}) - 1
+        if others:
+            error = type(error)(f"{error.message} {others} more were refused.", hint=error.hint)
+        raise error
+
+    async def refusals(self, topology: Topology) -> dict[str, BrokerError]:
+        """Declare again; per queue or exchange why it was refused."""
+        line = await self._link.ready(self._timeout)
+        refusals = await run_steps(line, declare_steps(topology), DECLARE_TIMEOUT)
+        return {refusal.step.name: refusal.error for refusal in refusals if refusal.step.kind != "binding"}
+
+    async def differences(self, topology: Topology) -> list[Difference]:
+        """What is missing or has other arguments.
+
+        A declare of what is there with the arguments that are wanted changes nothing: it is
+        taken when they are equal and refused when not. AMQP 0-9-1 has no way to read bindings,
+        so those are never reported.
+        """
+        line = await self._link.ready(self._timeout)
+        found: dict[tuple[str, str], Difference] = {}
+        for step, error in await run_steps(line, declare_steps(topology, passive=True), DECLARE_TIMEOUT):
+            if isinstance(error, AccessRefused):
+                raise error
+            if isinstance(error, QueueMissing):
+                found[step.kind, step.name] = Difference(step.kind, step.name, "missing", "not on the broker")
+        there: list[Step] = [
+            step
+            for step in declare_steps(Topology(topology.exchanges, topology.queues))
+            if (step.kind, step.name) not in found
+        ]
+        for step, error in await run_steps(line, there, DECLARE_TIMEOUT):
+            if isinstance(error, AccessRefused):
+                raise error
+            found[step.kind, step.name] = Difference(step.kind, step.name, "mismatch", error.message)
+        order = [("exchange", each.name) for each in topology.exchanges]
+        order += [("queue", each.name) for each in topology.queues]
+        return [found[key] for key in order if key in found]
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, Depth | None]:
+        """Asked anew from the broker each time."""
+        depths: dict[str, Depth | None] = {}
+        for queue in queues:
+            depths[queue] = await self._depth(queue)
+        return depths
+
+    async def has_exchange(self, name: str) -> bool:
+        """Whether an exchange of that name is there, of whatever kind."""
+        if len(name.encode(errors="replace")) > 255:
+            return False
+        async with self._turn:
+            try:
+                await self._ask(f"looking for the exchange {name}", _passive_exchange, name)
+            except QueueMissing:
+                return False
+            return True
+
+    async def get(self, queue: str) -> Message | None:
+        """Take one message off, acked; raises `QueueMissing`."""
+        check_name("queue", queue)
+        async with self._turn:
+            channel = await self._open()
+            sink = GetSink()
+            channel.attach(sink)
+            try:
+                self._sink = sink
+                await self._ask(f"getting from {queue}", _get, queue)
+                if sink.message is None or not sink.tag:
+                    return None
+                await self._ask(f"acking on {queue}", _ack, sink.tag)
+                message = sink.message
+                message.headers = {name: value for name, value in message.headers.items() if name != DELIVERY_COUNT}
+                return message
+            finally:
+                self._sink = Sink()
+                if self._channel is channel and channel.number in channel.line.tap.sinks:
+                    channel.attach(self._sink)
+
+    async def delete_queue(self, queue: str) -> int:
+        """Delete it with what is in it; how many messages were ready, 0 when it was not there."""
+        check_name("queue", queue)
+        async with self._turn:
+            answer = await self._ask(f"deleting {queue}", _delete, queue)
+            return answer.message_count or 0
+
+    async def delete_exchange(self, exchange: str) -> None:
+        """Delete it with its bindings; no error when it was not there."""
+        check_name("exchange", exchange)
+        async with self._turn:
+            await self._ask(f"deleting the exchange {exchange}", _delete_exchange, exchange)
+
+    async def close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+    async def _depth(self, queue: str) -> Depth | None:
+        check_name("queue", queue)
+        async with self._turn:
+            try:
+                answer = await self._ask(f"reading the depth of {queue}", _passive_queue, queue)
+            except QueueMissing:
+                return None
+            return Depth(answer.message_count or 0, answer.consumer_count or 0)
+
+    async def _open(self) -> Channel:
+        channel = self._channel
+        if channel is None or not channel.is_open or self._sink.reason is not None:
+            line = await self._link.ready(self._timeout)
+            channel = self._channel = await line.channel(self._timeout)
+            self._sink = Sink()
+            channel.attach(self._sink)
+        return channel
+
+    async def _ask(self, doing: str, question: Any, argument: Any) -> Any:
+        """Ask on the channel; raises what it means that the broker closed it."""
+        channel = await self._open()
+        sink = self._sink
+        try:
+            return await call(doing, question(channel.amqp, argument), self._timeout)
+        except asyncio.CancelledError:
+            self._channel = None  # aiormq closes a channel whose call was given up
+            raise
+        except (BrokerError, AMQPError, RuntimeError, OSError) as error:
+            self._channel = None
+            if sink.reason is not None:
+                raise closed_error(sink.reason, doing) from None
+            await channel.close()
+            if isinstance(error, BrokerError):
+                raise
+            raise BrokerUnavailable(f"The connection to RabbitMQ was lost while {doing}.", hint=RESTART_HINT) from None
+
+
+def _passive_exchange(channel: AbstractChannel, name: str) -> Awaitable[Any]:
+    return channel.exchange_declare(name, passive=True)
+
+
+def _passive_queue(channel: AbstractChannel, name: str) -> Awaitable[Any]:
+    return channel.queue_declare(name, passive=True)
+
+
+def _get(channel: AbstractChannel, queue: str) -> Awaitable[Any]:
+    return channel.basic_get(queue)
+
+
+def _ack(channel: AbstractChannel, tag: int) -> Awaitable[Any]:
+    return channel.basic_ack(tag)
+
+
+def _delete(channel: AbstractChannel, queue: str) -> Awaitable[Any]:
+    return channel.queue_delete(queue, if_unused=False, if_empty=False)
+
+
+def _delete_exchange(channel: AbstractChannel, exchange: str) -> Awaitable[Any]:
+    return channel.exchange_delete(exchange, if_unused=False)

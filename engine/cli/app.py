@@ -1,0 +1,70 @@
+"""The verbs, put together. Importing this imports no verb's work: that happens inside the verbs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engine.cli.grammar import EXIT_CODES, Command, Group
+from engine.cli.verbs import (
+    database,
+    demo,
+    doctor,
+    failures,
+    new,
+    publish,
+    queues,
+    redrive,
+    schedules,
+    topology,
+    worker,
+    workers,
+)
+
+HELP = """Warren: a workflow engine on RabbitMQ.
+
+Without any set-up it runs on an embedded broker and SQLite in the folder .warren; --broker and
+--database move the same handlers to RabbitMQ and PostgreSQL."""
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("warren")
+        except PackageNotFoundError:
+            number = "unknown"
+        typer.echo(f"warren {number}")
+        raise typer.Exit
+
+
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(
+        name="warren",
+        cls=Group,
+        help=HELP,
+        epilog=EXIT_CODES,
+        invoke_without_command=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    app.callback()(_root)
+    for module in (demo, worker, publish, workers, redrive, doctor):
+        app.command(module.NAME, cls=Command, epilog=module.EXAMPLES)(module.verb)
+    for group in (queues, schedules, failures, topology, database, new):
+        app.add_typer(group.build(), name=group.NAME)
+    return app

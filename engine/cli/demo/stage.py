@@ -1,0 +1,145 @@
+"""Where the story plays: a folder, a broker, a database, and a worker process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from engine.brokers.base import Broker
+from engine.errors import BrokerError, WarrenError
+from engine.model.event import EventData
+from engine.runtime.application import Engine
+from engine.runtime.plugins import load_plugins
+from engine.runtime.wanted import topology
+from engine.settings import Settings
+from engine.storage.database import Database
+
+#: Seconds until the worker must be ready.
+READY = 30.0
+
+
+def order_flow() -> Path:
+    """The example plugin, wherever it is installed. It is found, not imported: no floor of the engine knows it."""
+    spec = find_spec("handlers.orders")
+    if spec is None or spec.origin is None:
+        raise WarrenError("the example handlers are not installed", hint="Install warren with its package `handlers`.")
+    return Path(spec.origin)
+
+
+class Stage:
+    """The parts of the demo, and the switch that breaks and mends the payment provider."""
+
+    def __init__(self, folder: Path, settings: Settings, engine: Engine, database: Database) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.engine = engine
+        self.database = database
+        self.outage = folder / "payment-provider-is-down"
+        self.log = folder / "worker.log"
+        self.plugin = order_flow()
+        self.specs = load_plugins([str(self.plugin)], None)
+        self._worker: asyncio.subprocess.Process | None = None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def set_up(cls, broker: str | None, database: str | None) -> AsyncIterator[Stage]:
+        """Make a stage, and leave nothing of it behind: neither folder nor queues nor processes."""
+        folder = Path(tempfile.mkdtemp(prefix="warren-demo-"))
+        app = f"demo-{uuid.uuid4().hex[:6]}"
+        settings = Settings.load(
+            start=folder,
+            app=app,
+            exchange=f"{app}.events",
+            broker=broker or f"embedded://{folder}/broker.db",
+            database=database or f"sqlite:///{folder}/warren.db",
+        )
+        try:
+            opened = await Database.open(settings.database_url, migrate=True)
+            try:
+                async with Engine(settings) as engine:
+                    stage = cls(folder, settings, engine, opened)
+                    try:
+                        yield stage
+                    finally:
+                        await stage.stop_worker()
+                        await stage._clear(engine.broker)
+            finally:
+                await opened.close()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def start_worker(self) -> None:
+        """Start a worker as a user would, with the order flow as its plugin."""
+        environment = {
+            **os.environ,
+            "WARREN_APP": self.settings.app,
+            "WARREN_EXCHANGE": self.settings.exchange,
+            "WARREN_BROKER": self.settings.broker_url,
+            "WARREN_DATABASE": self.settings.database_url,
+            "SHOP_OUTAGE": str(self.outage),
+        }
+        with self.log.open("wb") as log:
+            self._worker = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "engine.cli", "worker", str(self.plugin), "--log-level", "info"),
+                cwd=self.folder,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        async with asyncio.timeout(READY):
+            while "is ready" not in self.log.read_text(errors="replace"):
+                if self._worker.returncode is not None:
+                    said = self.log.read_text(errors="replace").strip()
+                    raise WarrenError("the worker of the demo ended at once", hint=said[-2000:])
+                await asyncio.sleep(0.05)
+
+    async def stop_worker(self) -> None:
+        """Let the worker drain."""
+        worker, self._worker = self._worker, None
+        if worker is None or worker.returncode is not None:
+            return
+        worker.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(20):
+                await worker.wait()
+        except TimeoutError:
+            worker.kill()
+            await worker.wait()
+
+    def placed(self, **data: Any) -> EventData:
+        """The event that begins the flow, by the class that its first handler declares."""
+        return self.specs[0].models[0](**data)
+
+    def break_provider(self) -> None:
+        """From now on some orders cannot be charged."""
+        self.outage.touch()
+
+    def mend_provider(self) -> None:
+        """Somebody renewed the certificate."""
+        self.outage.unlink(missing_ok=True)
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues of the order flow."""
+        return [spec.queue_for(self.settings.app) for spec in self.specs]
+
+    async def _clear(self, broker: Broker) -> None:
+        if self.settings.broker_url.startswith("embedded:"):
+            return  # it goes with the folder
+        wanted = topology(self.settings.app, self.specs, self.settings.exchange)
+        with contextlib.suppress(BrokerError):
+            for queue in wanted.queues:
+                await broker.delete_queue(queue.name)
+            for exchange in wanted.exchanges:
+                await broker.delete_exchange(exchange.name)

@@ -1,0 +1,101 @@
+"""The global options: they stand before or after the verb, and the last one said wins."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+PANEL = "Global options"
+LEVELS = ("debug", "info", "warning", "error")
+_KEY = "warren.options"
+
+
+@dataclass(slots=True)
+class Options:
+    """What was said on the command line; None where nothing was, and the settings decide."""
+
+    broker: str | None = None
+    database: str | None = None
+    project: Path | None = None
+    json: bool = False
+    log_level: str | None = None
+    debug: bool = False
+
+    def overrides(self) -> dict[str, Any]:
+        """The settings that were given, by their names in `Settings`."""
+        said = {"broker": self.broker, "database": self.database, "log_level": self.log_level}
+        return {name: value for name, value in said.items() if value is not None}
+
+
+def options(context: typer.Context) -> Options:
+    """The global options of this call."""
+    kept: Options = context.meta.setdefault(_KEY, Options())
+    return kept
+
+
+def _keep(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+    if value and not context.resilient_parsing:
+        setattr(options(context), str(parameter.name), value)
+    return value
+
+
+def _level(context: typer.Context, parameter: typer.CallbackParam, value: str | None) -> str | None:
+    if value is not None and value.lower() not in LEVELS:
+        raise typer.BadParameter(f"one of {', '.join(LEVELS)}, not {value!r}")
+    _keep(context, parameter, value and value.lower())
+    return value
+
+
+def _global(
+    broker: Annotated[
+        str | None,
+        typer.Option(
+            "--broker", metavar="URL", callback=_keep, help="embedded://, amqp://… or amqps://…  [WARREN_BROKER]"
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database", metavar="URL", callback=_keep, help="sqlite:///… or postgresql://…  [WARREN_DATABASE]"
+        ),
+    ] = None,
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            "--project", metavar="DIR", callback=_keep, help="Stand in this project instead of the current folder."
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", callback=_keep, help="Print one JSON object; lists are under `items`.")
+    ] = False,
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            "--log-level", metavar="LEVEL", callback=_level, help="debug, info, warning or error.  [WARREN_LOG_LEVEL]"
+        ),
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", callback=_keep, help="Show the traceback of an unexpected error.")
+    ] = False,
+) -> None:
+    """Only its parameters are used."""
+
+
+def global_parameters() -> list[Any]:
+    """Fresh parameters for one command, that fill `Options` instead of reaching its function."""
+    carrier = typer.Typer(add_completion=False, rich_markup_mode=None)
+    carrier.command()(_global)
+    parameters: list[Any] = typer.main.get_command(carrier).params
+    for parameter in parameters:
+        parameter.expose_value = False
+        parameter.rich_help_panel = PANEL
+    return parameters
+
+
+def quiet_level(options: Options) -> int:
+    """The level of logging for verbs that are not a worker: warnings, unless asked for more."""
+    return logging.getLevelNamesMapping()[(options.log_level or "warning").upper()]

@@ -1,0 +1,103 @@
+"""What the command line prints: tables for people, one JSON object for programs.
+
+With --json a verb prints exactly one object on stdout; a list is under `items`, keys are
+snake_case, times are seconds since the epoch, UTC. Everything else (progress, notes,
+errors) goes to stderr. Text is passed through `visible`; nothing is parsed as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from engine.operations.text import cell, visible
+
+
+class Column(NamedTuple):
+    """A column of a table: the key of its value, its title, and how a value is shown."""
+
+    key: str
+    title: str
+    right: bool = False
+    show: Callable[[Any], str] = lambda value: "" if value is None else str(value)
+
+
+def number(key: str, title: str, show: Callable[[Any], str] | None = None) -> Column:
+    """A column of numbers, a dash where there is none."""
+    return Column(key, title, True, show or (lambda value: "-" if value is None else f"{value:,}"))
+
+
+class Output:
+    """Where a verb prints. `as_json`: one object instead of text."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.terminal = sys.stdout.isatty()
+
+    def result(self, value: Mapping[str, Any]) -> None:
+        """Print the one object; only with --json."""
+        if self.as_json:
+            text = json.dumps(value, indent=2 if self.terminal else None, default=str)
+            print(text.replace("\x7f", "\\u007f"))
+
+    def line(self, text: str = "") -> None:
+        """Print a line for people."""
+        if not self.as_json:
+            print(visible(text, lines=True))
+
+    def note(self, text: str) -> None:
+        """Say something beside the result, on stderr."""
+        if not self.as_json:
+            print(visible(text, lines=True), file=sys.stderr)
+
+    def items(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], empty: str, **beside: Any) -> None:
+        """A list: a table, or `{"items": […]}` with what stands `beside` it."""
+        if self.as_json:
+            self.result({"items": rows, **beside})
+        elif not rows:
+            self.line(empty)
+        else:
+            self.table(rows, columns)
+
+    def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+        """A table for people, as wide as it needs; a terminal's width cuts it."""
+        cells = [[cell(column.show(row.get(column.key))) for column in columns] for row in rows]
+        if self.terminal:
+            _rich_table(columns, cells)
+        else:
+            _plain_table(columns, cells)
+
+    def fields(self, pairs: Sequence[tuple[str, object]]) -> None:
+        """Names and values of one thing, aligned."""
+        width = max(len(name) for name, _ in pairs)
+        for name, value in pairs:
+            if value not in (None, ""):
+                self.line(f"{name:<{width}}  {cell(value)}")
+
+
+def _rich_table(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="" if os.environ.get("NO_COLOR") else "bold")
+    for column in columns:
+        table.add_column(
+            Text(column.title), justify="right" if column.right else "left", overflow="ellipsis", no_wrap=True
+        )
+    for row in cells:
+        table.add_row(*map(Text, row))
+    Console(highlight=False, markup=False, emoji=False).print(table)
+
+
+def _plain_table(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(column.title), *(len(row[at]) for row in cells)) for at, column in enumerate(columns)]
+    for row in ([column.title for column in columns], *cells):
+        padded = (
+            text.rjust(width) if column.right else text.ljust(width)
+            for text, width, column in zip(row, widths, columns, strict=True)
+        )
+        print("  ".join(padded).rstrip())

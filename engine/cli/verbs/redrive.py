@@ -1,0 +1,68 @@
+"""`warren redrive`: send failed messages back to their queues."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engine.cli.grammar import examples
+from engine.cli.verbs.failures import Cause, Correlation, Exception_, Handler, Newer, Older, Queue, Text
+
+NAME = "redrive"
+EXAMPLES = examples(
+    "warren redrive 17 18",
+    "warren redrive --handler charge --exception TimeoutError --dry-run",
+    "warren redrive --newer-than 2h --reason 'payment provider is back' --wait 1m",
+    "warren redrive --all --yes",
+)
+
+
+def verb(
+    context: typer.Context,
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID", show_default=False, help="Failures by id.")] = None,
+    handler: Handler = None,
+    exception: Exception_ = None,
+    queue: Queue = None,
+    older_than: Older = None,
+    newer_than: Newer = None,
+    correlation_id: Correlation = None,
+    cause: Cause = None,
+    text: Text = None,
+    every: Annotated[bool, typer.Option("--all", help="Every open failure.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also run once more what succeeded meanwhile.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit.")] = "",
+    wait: Annotated[
+        str | None, typer.Option("--wait", metavar="TIME", help="Wait so long for the outcomes and report them.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Send failed messages back to their own queues.
+
+    Each is sent once, and its attempts count anew. Prints its plan and asks. What succeeded meanwhile or was sent before is left alone. With --wait it
+    exits with 1 if a message failed again.
+    """
+    import asyncio
+    import time
+
+    from engine.cli.call import Call
+    from engine.cli.views.redrive import Request, redrive
+    from engine.operations.durations import parse_duration
+    from engine.operations.failures import make_filter
+
+    wanted = make_filter(
+        now=time.time(),
+        ids=ids or (),
+        handler=handler,
+        exception=exception,
+        queue=queue,
+        older_than=older_than,
+        newer_than=newer_than,
+        correlation_id=correlation_id,
+        fingerprint=cause,
+        text=text,
+        status="all" if ids else "open",
+    )
+    request = Request(wanted, every, again, dry_run, reason, None if wait is None else parse_duration(wait), yes)
+    raise typer.Exit(asyncio.run(redrive(Call(context), request)))

@@ -1,0 +1,150 @@
+"""What can go wrong, and what to do next.
+
+    WarrenError
+    ├── ConfigurationError        a setting, a URL or an option is wrong
+    ├── PluginError               a plugin does not import or declares what cannot be
+    ├── BrokerError
+    │   ├── BrokerUnavailable     not reached, lost, or silent past its time-out
+    │   ├── AccessRefused         wrong user, password or permission
+    │   ├── TopologyMismatch      a queue or exchange exists with other arguments
+    │   ├── QueueMissing          the queue is not there
+    │   └── PublishRefused
+    │       └── Unroutable        confirmed by nobody: no queue takes it
+    ├── DatabaseError
+    │   ├── DatabaseUnavailable   not reached, locked, full, read-only
+    │   ├── DatabaseOutdated      older than the program: migrate it
+    │   └── DatabaseNewer         newer than the program: upgrade the program
+    ├── DecodingError             a message that cannot be read; never retried
+    ├── Reject                    raised by a handler: a dead letter at once
+    ├── RetryLater                raised by a handler: an attempt that failed, with its own delay
+    ├── HandlerTimeout            a handler ran past its time-out
+    └── UsageError                the API was called in a way that cannot work
+
+Each carries `hint`, the next step for whoever reads it, and `exit_code`, what the
+command line ends with: 1 when the world is at fault, 2 when the call is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+
+class WarrenError(Exception):
+    """The root of all errors that Warren raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class ConfigurationError(WarrenError):
+    """A setting, a URL or an option is wrong."""
+
+    exit_code = 2
+
+
+class PluginError(WarrenError):
+    """A plugin does not import, or declares handlers that cannot be."""
+
+    exit_code = 2
+
+
+class UsageError(WarrenError):
+    """The API was called in a way that cannot work."""
+
+    exit_code = 2
+
+
+class BrokerError(WarrenError):
+    """The broker did not do what it was asked.
+
+    Where an `Engine` published, `events` are the events of the call and `results` what became of
+    each, in the same order: None once it was confirmed, else why it was not.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.events: Sequence[Any] = ()
+        self.results: Sequence[BrokerError | None] = ()
+
+    @property
+    def unconfirmed(self) -> list[Any]:
+        """The events that were not confirmed. `publish_many` takes them again, under their ids."""
+        return [event for event, result in zip(self.events, self.results, strict=True) if result is not None]
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker was not reached, was lost, or kept silent past its time-out."""
+
+
+class AccessRefused(BrokerError):
+    """The broker knows another password, or this user may not do that."""
+
+
+class TopologyMismatch(BrokerError):
+    """A queue or exchange exists on the broker with other arguments."""
+
+
+class QueueMissing(BrokerError):
+    """The queue is not on the broker."""
+
+
+class PublishRefused(BrokerError):
+    """The broker did not take the message: refused, or the target is full.
+
+    `lasting`: no broker can take it as it is, however often it is sent.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", lasting: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.lasting = lasting
+
+
+class Unroutable(PublishRefused):
+    """No queue takes the message."""
+
+
+class DatabaseError(WarrenError):
+    """The database did not do what it was asked."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database was not reached, or is locked, full or read-only."""
+
+
+class DatabaseOutdated(DatabaseError):
+    """The database is older than the program."""
+
+
+class DatabaseNewer(DatabaseError):
+    """The database is newer than the program."""
+
+
+class DecodingError(WarrenError):
+    """A message that cannot be read. It is dead-lettered on its first attempt."""
+
+
+class Reject(WarrenError):
+    """Raise it in a handler to dead-letter the message at once, with this reason."""
+
+
+class RetryLater(WarrenError):
+    """Raise it in a handler to fail this attempt and choose the delay of the next.
+
+    The delay is in seconds. It counts as an attempt, so `stop` still ends it.
+    """
+
+    def __init__(self, delay: float, reason: str = "retry later") -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class HandlerTimeout(WarrenError):
+    """A handler ran past its time-out."""

@@ -1,0 +1,67 @@
+"""Checks of the broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from engine.brokers.base import Broker
+from engine.errors import BrokerError, WarrenError
+from engine.model.handler import HandlerSpec
+from engine.model.message import Message, Publication
+from engine.model.topology import Queue, Topology
+from engine.operations.doctor.finding import Finding, fail, ok, warn
+from engine.operations.durations import format_duration
+from engine.operations.topology import advice, wanted
+from engine.runtime.ids import new_id
+
+#: Differences that are named one by one.
+NAMED = 5
+
+
+async def check_round_trip(broker: Broker, app: str) -> Finding:
+    """Declare a queue of a private name, publish to it, take the message off, delete it: each permission is used once."""
+    name = f"{app}.doctor.{new_id()}"
+    begun = time.perf_counter()
+    # One short-lived name each run: an argument keeps it from outliving us if we are killed in between.
+    queue = Queue(name, {"x-queue-type": "quorum", "x-expires": 60_000})
+    step = "declare a queue"
+    try:
+        await broker.declare(Topology(queues=(queue,)))
+        try:
+            step = "publish to it"
+            for answer in await broker.publish([Publication("", name, Message(b"{}", message_id=name))]):
+                if answer is not None:
+                    raise answer
+            step = "read it"
+            found = await broker.get(name)
+        finally:
+            await broker.delete_queue(name)
+    except BrokerError as error:
+        hint = (
+            error.hint or f"The user needs the permissions configure, write and read on {app}.* and on the exchanges."
+        )
+        return fail("broker", f"this user cannot {step}: {error.message}", hint)
+    if found is None or found.message_id != name:
+        return fail("broker", "a message that was confirmed did not come back", "Look into the broker's log.")
+    took = format_duration(time.perf_counter() - begun)
+    return ok("permissions", f"declare, publish, read and delete work ({took})")
+
+
+async def check_topology(broker: Broker, app: str, specs: Sequence[HandlerSpec], exchange: str) -> list[Finding]:
+    """Where the broker differs from what the handlers ask for."""
+    try:
+        differences = await broker.differences(wanted(app, specs, exchange))
+    except WarrenError as error:
+        return [fail("topology", error.message, error.hint)]
+    mismatched = [difference for difference in differences if difference.problem != "missing"]
+    findings = [
+        fail("topology", f"{each.kind} {each.name} differs: {each.detail}", advice(each)) for each in mismatched[:NAMED]
+    ]
+    if len(mismatched) > NAMED:
+        findings.append(fail("topology", f"{len(mismatched) - NAMED} more differ", "See `warren topology diff`."))
+    missing = len(differences) - len(mismatched)
+    if missing:
+        hint = "A worker declares them when it starts; so does `warren topology apply`."
+        findings.append(warn("topology", f"{missing} exchanges, queues or bindings are not there yet", hint))
+    return findings or [ok("topology", "the broker has all that the handlers ask for")]

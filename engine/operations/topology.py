@@ -1,0 +1,42 @@
+"""What the handlers ask of the broker, and how to get there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine.model.delay import RUNGS, rung_queue
+from engine.model.handler import HandlerSpec
+from engine.model.topology import Difference, Topology, due_name
+from engine.runtime.wanted import topology
+
+
+def wanted(app: str, specs: Sequence[HandlerSpec], exchange: str) -> Topology:
+    """All that a worker with these handlers declares; `exchange` is for handlers that name none."""
+    return topology(app, specs, exchange)
+
+
+def without_delays(app: str, topology: Topology) -> Topology:
+    """The same without the delay rungs, the due queue, and dead-letter queues: what a person thinks of."""
+    ours = {due_name(app), *(rung_queue(app, ms) for ms in RUNGS)}
+    queues = tuple(queue for queue in topology.queues if queue.name not in ours and not queue.name.endswith(".dlq"))
+    names = {queue.name for queue in queues}
+    return replace(
+        topology, queues=queues, bindings=tuple(binding for binding in topology.bindings if binding.queue in names)
+    )
+
+
+def advice(difference: Difference) -> str:
+    """The next step for one difference."""
+    if difference.problem == "missing":
+        return "What is missing is declared by `warren topology apply`, or by a worker when it starts."
+    if difference.kind == "exchange":
+        return (
+            f"The exchange {difference.name} cannot be changed in place. Name another one (setting `exchange`, or exchange= of "
+            "the handler), or stop its publishers, delete it, and run `warren topology apply`."
+        )
+    return (
+        f"The queue {difference.name} cannot be changed in place. Stop the workers and run `warren topology migrate "
+        f"{difference.name}`: it is made anew, and what is in it and what comes meanwhile is kept. Or give the handler another "
+        "queue=, and let the old queue run empty."
+    )

@@ -1,0 +1,137 @@
+"""Claims in groups: which deliveries are run, joined, parked, skipped or dead-lettered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.model.deadletter import DeadLetter
+from engine.model.outgoing import Outgoing
+from engine.model.record import MAX_DEATHS, Bury, Conflict, Decision, Holder, Join, Park, Record, Run, Skip
+from engine.runtime import clock, points
+from engine.runtime.job import Job
+from engine.runtime.promises import promise, travels
+from engine.runtime.resend import dead_row, first_failed, origin, park_row
+from engine.storage import records
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from engine.runtime.hand import Hand
+    from engine.storage.writer import Inlet
+
+logger = logging.getLogger("warren.claims")
+
+
+class Claimed(NamedTuple):
+    """What the database decided, and the row that was written with it."""
+
+    decision: Decision
+    row: Outgoing | None = None
+
+
+class ClaimSection:
+    """One transaction for all deliveries that wait."""
+
+    name = "claims"
+
+    def __init__(self, app: str, worker: str, hand: Hand, alive: Callable[[str], bool]) -> None:
+        self._app = app
+        self._worker = worker
+        self._hand = hand
+        self._alive = alive
+        self.inlet: Inlet[Job]
+        self.suspects: Callable[[Job], None]
+
+    def apply(self, connection: Connection, items: Sequence[Job]) -> Sequence[Claimed]:
+        now = clock.now()
+        decisions = records.claim(
+            connection, [job.claim for job in items], worker=self._worker, holder=self._holder, now=now
+        )
+        results: list[Claimed] = []
+        rows: list[Outgoing] = []
+        for job, decision in zip(items, decisions, strict=True):
+            row = self._row(job, decision, now)
+            if row is not None:
+                rows.append(row)
+            results.append(Claimed(decision, row))
+        if rows:
+            promise(connection, self._worker, rows)
+        return results
+
+    def _holder(self, record: Record) -> Holder:
+        if record.worker == self._worker:
+            return Holder.SELF if (record.queue, record.event_id) in self._hand.jobs else Holder.FORGOTTEN
+        return Holder.ALIVE if self._alive(record.worker) else Holder.DEAD
+
+    def _row(self, job: Job, decision: Decision, now: float) -> Outgoing | None:
+        match decision:
+            case Park():
+                return park_row(job, now)
+            case Conflict():
+                return dead_row(job, self._letter(job, "conflict", job.claim.run or 1, 1, now), self._app, now)
+            case Bury(record):
+                return dead_row(
+                    job, self._letter(job, "killed its workers", record.run, record.attempts, now), self._app, now
+                )
+            case _:
+                return None
+
+    def _letter(self, job: Job, reason: str, run: int, attempts: int, now: float) -> DeadLetter:
+        exchange, key = origin(job)
+        message = {
+            "conflict": "another message with this id and another body was here before",
+            "killed its workers": f"{MAX_DEATHS} workers died while this was their only suspect",
+        }[reason]
+        return DeadLetter(
+            reason=reason,
+            exception="",
+            message=message,
+            traceback="",
+            attempts=attempts,
+            run=run,
+            first_failed=first_failed(job, now),
+            last_failed=now,
+            queue=job.claim.queue,
+            handler=job.consumer.name,
+            worker=self._worker,
+            exchange=exchange,
+            routing_key=key,
+            fingerprint=job.consumer.fingerprint(reason),
+        )
+
+    def done(self, items: Sequence[Job], results: Sequence[Claimed]) -> None:
+        points.reach("claimed")
+        for job, (decision, row) in zip(items, results, strict=True):
+            stats = job.consumer.stats
+            match decision:
+                case Run(record, suspect):
+                    job.record = record
+                    self._hand.hold(job)
+                    if suspect:
+                        self.suspects(job)
+                    else:
+                        job.consumer.ready(job)
+                    continue
+                case Join():
+                    if not self._hand.join(job):
+                        self.inlet.put(job)  # settled since: the record now says how
+                    continue
+                case Skip(reason):
+                    if reason == "stale":
+                        stats.stale += 1
+                    else:
+                        stats.duplicates += 1
+                case Park():
+                    stats.parked += 1
+                case _:
+                    stats.dead += 1
+            if row is not None and travels(row):
+                self._hand.relay.send([row])
+            self._hand.release(job)
+
+    def failed(self, item: Job, error: Exception) -> None:
+        """A claim that the database refuses, by itself: not ours to lose, so the broker keeps it."""
+        logger.error("%s: %s cannot be claimed: %s", *item.key, error)
+        self._hand.give_back(item)

@@ -1,0 +1,139 @@
+"""One handler's queue in a worker: how its messages are run, and all that is needed for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+
+from engine.brokers.base import Subscription
+from engine.model.deadletter import fingerprint
+from engine.model.handler import DEFAULT_BATCH, DEFAULT_CONCURRENCY, HandlerSpec, default_prefetch
+from engine.model.retry import RetryPolicy
+from engine.model.stats import HandlerStats
+from engine.runtime.batches import Batches, BatchOutcome
+from engine.runtime.binding import bind
+from engine.runtime.failing import Failing
+from engine.runtime.job import Job
+from engine.runtime.keys import Identity, SerialKey
+from engine.runtime.lanes import BatchLanes, Lanes
+from engine.runtime.outcomes import Outcome, OutcomeSection
+from engine.runtime.providers import Providers
+from engine.runtime.running import Runner
+from engine.runtime.serial import Serial
+
+if TYPE_CHECKING:
+    from engine.runtime.flow import Breaker
+    from engine.storage.session import AsyncSession
+    from engine.storage.writer import Inlet
+
+
+class Consumer:
+    """One handler at work. The worker sets `subscription`, and calls `write_to`, before the first message arrives.
+
+    `ready` takes a claimed job, to be run by a lane; `identity` reads the idempotency key of
+    an event, None where its id will do.
+    """
+
+    subscription: Subscription
+    breaker: Breaker | None = None
+
+    def __init__(
+        self,
+        spec: HandlerSpec,
+        *,
+        app: str,
+        worker: str,
+        exchange: str,
+        concurrency: int | None,
+        session: Callable[[Callable[[float], None]], AsyncSession],
+        threads: Executor,
+        providers: Providers,
+    ) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.queue = spec.queue_for(app)
+        self.policy = spec.retry or RetryPolicy()
+        self.stats = HandlerStats()
+        self.invoke = bind(spec, replaced=providers.replaced)
+        at_a_time = (spec.batch or DEFAULT_BATCH) if self.invoke.is_batch else 1
+        # One batch at a time unless said otherwise: so they are large, and in order.
+        self.concurrency = concurrency or spec.concurrency or (1 if self.invoke.is_batch else DEFAULT_CONCURRENCY)
+        self.prefetch = spec.prefetch or default_prefetch(self.concurrency * at_a_time, spec.timeout)
+        self.identity: Identity | None = None
+        if spec.idempotency_key is not None:
+            self.identity = Identity(spec.idempotency_key, self.invoke.payloads)
+        self.failing = Failing(self.policy, handler=self.name, queue=self.queue, app=app, worker=worker)
+        self.runner = runner = Runner(
+            self.invoke,
+            self.failing,
+            self.stats,
+            queue=self.queue,
+            app=app,
+            worker=worker,
+            exchange=exchange,
+            session=session,
+            threads=threads,
+            common=providers.given,
+        )
+        self._batches: Batches | None = None
+        self._serial: Serial | None = None
+        if self.invoke.is_batch:
+            self._batches = Batches(runner)
+            self._lanes: Lanes = BatchLanes(
+                self.queue, self.concurrency, self._batches.run, size=at_a_time, wait=spec.batch_wait
+            )
+        elif spec.key is not None:
+            self._serial = Serial(self.queue, self.concurrency, runner.run, self._key_of(SerialKey(spec.key)))
+            self._lanes = self._serial.lanes
+        else:
+            self._lanes = Lanes(self.queue, self.concurrency, runner.run)
+        self.ready: Callable[[Job], None] = self._lanes.put if self._serial is None else self._serial.put
+        self.fail = self.failing.fail
+
+    def _key_of(self, read: SerialKey) -> Callable[[Job], Hashable]:
+        return lambda job: read(self.runner.event(job))
+
+    def write_to(self, settle: Inlet[Outcome], batches: Inlet[BatchOutcome], outcomes: OutcomeSection) -> None:
+        """Where outcomes go."""
+        self.runner.settle = self.failing.settle = settle
+        self.runner.outcomes = outcomes
+        if self._batches is not None:
+            self._batches.inlet = batches
+
+    @property
+    def lanes(self) -> set[asyncio.Task[None]]:
+        """The tasks in which the handler runs."""
+        return self._lanes.tasks if self._batches is None else self._lanes.tasks | self._batches.tasks
+
+    def refuse(self, instead: Callable[[Job], None] | None) -> None:
+        """Begin no more jobs: what no lane runs yet goes to `instead`. None: run them again."""
+        self._lanes.refuse = instead
+        while instead is not None and not self._lanes.queue.empty():
+            instead(self._lanes.queue.get_nowait())
+
+    def hold(self, until: asyncio.Event | None) -> None:
+        """Begin nothing until this is set; what runs goes on."""
+        self._lanes.hold = until
+
+    @property
+    def busy(self) -> bool:
+        """Whether a lane is at work."""
+        return self._lanes.busy > 0
+
+    def forgo(self, job: Job) -> None:
+        """A refused job will not be run here."""
+        if self._serial is not None:
+            self._serial.pass_on(job)
+
+    async def run(self, job: Job) -> None:
+        """Run one job in the caller's own time, by itself."""
+        if self._serial is None:
+            await self.runner.run(job)
+        else:
+            await self._serial.alone(job)
+
+    def fingerprint(self, reason: str) -> str:
+        """The fingerprint of a dead letter that no exception caused."""
+        return fingerprint(reason, self.name, "")

@@ -1,0 +1,121 @@
+"""What a worker reports of itself: that it is there, which queues it has, what it counted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import socket
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from engine.runtime import clock
+from engine.runtime.consumer import Consumer
+from engine.storage import workers
+from engine.storage.database import Database
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+#: Seconds between two reports of counters, when there is something new to report.
+STATS_INTERVAL = 1.0
+#: Seconds between two beats.
+BEAT_INTERVAL = 5.0
+
+
+class Heartbeat:
+    """Registers a worker, beats, and writes its counters, all through the group writer."""
+
+    def __init__(
+        self, database: Database, worker: str, app: str, consumers: Sequence[Consumer], group: str = ""
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._app = app
+        self._consumers = consumers
+        self._group = group
+        self._state = "starting"
+        self._written: dict[str, tuple[int, ...]] = {}
+
+    async def start(self) -> None:
+        """Register the worker and the queues that it declared."""
+        now = clock.now()
+        row = workers.Worker(
+            id=self._worker,
+            app=self._app,
+            version=program_version(),
+            state="running",
+            started=now,
+            beat=now,
+            info={
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "group": self._group,
+                "python": platform.python_version(),
+                "handlers": {consumer.queue: consumer.name for consumer in self._consumers},
+                "timeouts": {consumer.queue: consumer.spec.timeout for consumer in self._consumers},
+            },
+        )
+        queues = [
+            workers.DeclaredQueue(consumer.queue, self._app, consumer.name, tuple(consumer.spec.patterns), now, now)
+            for consumer in self._consumers
+        ]
+
+        def work(connection: Connection) -> None:
+            workers.register(connection, row)
+            workers.declare_queues(connection, queues)
+
+        await self._database.write(work)
+        self._state = "running"
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        beaten = time.monotonic()
+        while True:
+            await asyncio.sleep(STATS_INTERVAL)
+            if time.monotonic() - beaten >= BEAT_INTERVAL:
+                beaten = time.monotonic()
+                await self.say(self._state)
+            await self.save()
+
+    async def say(self, state: str) -> None:
+        """Report a state now."""
+        self._state = state
+        now = clock.now()
+        await self._database.write(lambda connection: workers.beat(connection, self._worker, state=state, now=now))
+
+    async def save(self) -> None:
+        """Write the counters that changed since they were last written."""
+        now = clock.now()
+        rows: list[workers.Stats] = []
+        for consumer in self._consumers:
+            stats = consumer.stats
+            mark = (
+                stats.handled,
+                stats.failed,
+                stats.duplicates,
+                stats.stale,
+                stats.parked,
+                stats.dead,
+                stats.in_flight,
+            )
+            if self._written.get(consumer.queue) != mark:
+                self._written[consumer.queue] = mark
+                rows.append(workers.Stats(self._worker, consumer.queue, consumer.name, now, stats.snapshot()))
+        if rows:
+            await self._database.write(lambda connection: workers.save_stats(connection, rows))
+
+    async def finish(self) -> None:
+        """Write the last counters and say that the worker has stopped."""
+        await self.save()
+        await self._database.write(lambda connection: workers.stop(connection, self._worker, now=clock.now()))
+
+
+def program_version() -> str:
+    """The version of Warren that runs."""
+    try:
+        return version("warren")
+    except PackageNotFoundError:
+        return "unknown"

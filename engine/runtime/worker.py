@@ -1,0 +1,318 @@
+"""The worker: every part of a worker process, wired here and nowhere else.
+
+    broker ─▶ intake ─▶ claims ─▶ lanes ─▶ outcomes ─▶ relay ─▶ broker
+                                              └──────▶ acks ───▶ broker
+
+Claims, outcomes, removals from the outbox and dead letters are sections of the one group
+writer: whatever gathered while the last transaction was written is the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from engine.brokers import open_broker
+from engine.brokers.base import Broker, Subscription
+from engine.errors import BrokerError, DatabaseError, PluginError
+from engine.model.codec import Limits
+from engine.model.handler import DEFAULT_CONCURRENCY, HandlerSpec
+from engine.model.message import Delivery
+from engine.model.scheduled import ScheduleSpec
+from engine.runtime import tracing
+from engine.runtime.acks import Acker
+from engine.runtime.batches import BatchSection
+from engine.runtime.claims import ClaimSection
+from engine.runtime.consumer import Consumer
+from engine.runtime.deadletters import DeadLetters
+from engine.runtime.depends import Replaced
+from engine.runtime.flow import Flow
+from engine.runtime.forwarder import Forwarder
+from engine.runtime.hand import Hand
+from engine.runtime.heartbeat import Heartbeat
+from engine.runtime.housekeeper import Housekeeper
+from engine.runtime.intake import take_in
+from engine.runtime.outcomes import OutcomeSection
+from engine.runtime.providers import Providers
+from engine.runtime.relay import Relay, RemoveSection
+from engine.runtime.scheduler import Scheduler
+from engine.runtime.strangers import Strangers
+from engine.runtime.suspects import Suspects
+from engine.runtime.valve import Valve
+from engine.runtime.wanted import topology
+from engine.runtime.watchdog import Watchdog
+from engine.settings import Settings
+from engine.storage.database import Database
+from engine.storage.liveness import Liveness
+
+logger = logging.getLogger("warren.worker")
+
+
+class Worker:
+    """Runs handlers on a broker and a database until `stop` is called.
+
+    `queues` restricts it to some of the handlers' queues; `concurrency` overrides what the
+    handlers say; `group` names the workers that were started together; `broker`, not yet connected, takes the place of the one in the settings;
+    `providers` puts functions in the place of those that `Depends` names.
+    `start` raises `BrokerUnavailable`, `DatabaseUnavailable` and their
+    kin when it cannot begin; once started it goes on by itself through their outages.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        specs: Sequence[HandlerSpec],
+        *,
+        queues: Sequence[str] = (),
+        concurrency: int | None = None,
+        schedules: Sequence[ScheduleSpec] = (),
+        group: str = "",
+        broker: Broker | None = None,
+        providers: Replaced | None = None,
+    ) -> None:
+        self.settings = settings
+        self.specs = _chosen(settings.app, specs, queues)
+        self.concurrency = concurrency
+        self.schedules = schedules
+        self.group = group
+        self._given_broker = broker
+        self._replaced = providers
+        self.id = ""
+        #: Whether the broker is connected, as far as is known.
+        self.broker_up = False
+        self.consumers: list[Consumer] = []
+        self.topology = topology(settings.app, self.specs, settings.exchange)
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: list[Callable[[], Awaitable[object]]] = []
+
+    async def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Start, work until `stop`, drain. Raises what ended it otherwise."""
+        try:
+            await self.start()
+            if on_ready is not None:
+                on_ready()
+            await self._stop.wait()
+            await self.drain()
+        finally:
+            await self.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Take no more messages, finish those in hand, end."""
+        self._stop.set()
+
+    async def start(self) -> None:
+        """Open database and broker, declare the topology, begin to consume."""
+        settings = self.settings
+        if settings.traces:
+            tracing.enable()
+        self.database = database = await Database.open(settings.database_url, migrate=settings.migrate)
+        self._closing.append(database.close)
+        self.broker = broker = self._given_broker or open_broker(settings.broker_url, app=settings.app)
+        await broker.connect()
+        self.broker_up = True
+        self._closing.append(broker.close)
+        await broker.declare(self.topology)
+
+        self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.liveness = await Liveness.open(database, self.id)
+        self._closing.append(self.liveness.close)
+        self._wire(database, broker)
+        self._closing.append(self.providers.close)
+        await self.providers.open(consumer.invoke.plan for consumer in self.consumers)
+        await self.heartbeat.start()
+        self._closing.append(self.heartbeat.finish)
+
+        watchdog = Watchdog()
+        watchdog.start()
+        self._closing.append(watchdog.stop)
+        self._background(self.acker.run())
+        self._background(self.relay.run())
+        self._background(self.relay.sweep_regularly())
+        self._background(self.suspects.run())
+        self._background(self.forwarder.run())
+        self._background(self.heartbeat.run())
+        self._background(self.scheduler.run())
+        self._background(self.housekeeper.run())
+        await self.forwarder.start()
+        await self.flow.start()
+        self._background(self.flow.run())
+        self._background(self.strangers.run())
+        identities = {each.queue: each.identity for each in self.consumers if each.identity is not None}
+        await self.dead_letters.start([consumer.queue for consumer in self.consumers], identities)
+        broker.on_state = self._broker_state
+        database.writer.on_state = self._database_state
+        logger.info("worker %s is ready: %d queues", self.id, len(self.consumers))
+
+    def _wire(self, database: Database, broker: Broker) -> None:
+        settings = self.settings
+        self.acker = Acker()
+        self.relay = Relay(
+            broker,
+            database,
+            app=settings.app,
+            owner=self.id,
+            alive=self.liveness.alive,
+            redeclare=lambda: broker.declare(self.topology),
+        )
+        self.hand = Hand(self.relay, self.acker)
+        self.suspects = Suspects(database, self.consumers, self.hand.release)
+        self.outcomes = outcomes = OutcomeSection(self.id, self.hand)
+        claims = ClaimSection(settings.app, self.id, self.hand, self.liveness.alive)
+        # Outcomes before claims: a duplicate claimed in the same group finds its record settled.
+        settle = database.writer.add(outcomes)
+        batches = database.writer.add(BatchSection(self.id, outcomes))
+        self.relay.confirmed = database.writer.add(RemoveSection(self.relay))
+        claims.inlet = self.claims = database.writer.add(claims)
+        claims.suspects = self.suspects.put
+        self.dead_letters = DeadLetters(
+            broker, database, app=settings.app, worker=self.id, acker=self.acker, limits=self.limits
+        )
+        self.forwarder = Forwarder(broker, database, settings.app, self.dead_letters.unreadable)
+        self.flow = Flow(database, self.id, self.liveness.alive, threshold=settings.circuit)
+        owned = [spec.queue_for(settings.app) for spec in self.specs]
+        self.strangers = Strangers(broker, database, settings.app, self.liveness.alive, owned)
+        threads = ThreadPoolExecutor(self._threads(), thread_name_prefix="handler")
+        self._closing.append(_shutdown(threads))
+        self.providers = Providers(self._replaced)
+        for spec in self.specs:
+            consumer = Consumer(
+                spec,
+                app=settings.app,
+                worker=self.id,
+                exchange=settings.exchange,
+                concurrency=self.concurrency,
+                session=database.session,
+                threads=threads,
+                providers=self.providers,
+            )
+            consumer.write_to(settle, batches, outcomes)
+            self.flow.add(consumer, Valve(broker, consumer, self._taker(consumer), settle))
+            self.consumers.append(consumer)
+        self.heartbeat = Heartbeat(database, self.id, settings.app, self.consumers, self.group)
+        self.scheduler = Scheduler(
+            self.schedules,
+            app=settings.app,
+            exchange=settings.exchange,
+            worker=self.id,
+            database=database,
+            relay=self.relay,
+            alive=self.liveness.alive,
+        )
+        self.housekeeper = Housekeeper(
+            database, self.id, settings.app, self.liveness.alive, retention=settings.retention
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """What a message may be at most."""
+        return Limits(size=self.settings.max_body)
+
+    def _threads(self) -> int:
+        return (
+            sum(self.concurrency or spec.concurrency or DEFAULT_CONCURRENCY for spec in self.specs if not spec.is_async)
+            or 1
+        )
+
+    def _taker(self, consumer: Consumer) -> Callable[[Delivery], None]:
+        hand, claims, limits = self.hand, self.claims, self.limits
+
+        def take(delivery: Delivery) -> None:
+            hand.opened()
+            claims.put(take_in(consumer, delivery, limits))
+
+        return take
+
+    async def drain(self) -> None:
+        """Finish what is in hand: nothing of it will be delivered again."""
+        logger.info("worker %s drains: %d messages in hand", self.id, self.hand.open)
+        await self.heartbeat.say("draining")
+        await self.scheduler.stop()
+        try:
+            async with asyncio.timeout(self.settings.drain_timeout):
+                await _each(consumer.subscription.cancel() for consumer in self.consumers)
+                await self.hand.emptied()
+                await _each(subscription.cancel() for subscription in self._own_subscriptions())
+                await self.forwarder.idle()
+                await self.dead_letters.idle()
+                await self.acker.flushed()
+                await self.relay.flushed()
+        except TimeoutError:
+            logger.warning(
+                "%d messages were not finished within %g s and go back to their queues",
+                self.hand.open,
+                self.settings.drain_timeout,
+            )
+        logger.info("worker %s is drained", self.id)
+
+    def _own_subscriptions(self) -> list[Subscription]:
+        return [self.forwarder.subscription, *self.dead_letters.subscriptions]
+
+    async def close(self) -> None:
+        """End all tasks and connections. What is not acked is delivered again, to whoever is there."""
+        lanes = [lane for consumer in self.consumers for lane in consumer.lanes]
+        for task in (*self._tasks, *lanes):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *lanes, return_exceptions=True)
+        for close in reversed(self._closing):
+            try:
+                await close()
+            except (BrokerError, DatabaseError) as error:
+                logger.warning("while closing: %s", error.message)
+        self._closing.clear()
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None and self._failure is None:
+            self._failure = task.exception()
+            logger.critical("a part of the worker failed, it stops: %r", self._failure)
+            self._stop.set()
+
+    def _broker_state(self, queue: str | None, error: BrokerError | None) -> None:
+        what = f"queue {queue}" if queue else "the broker"
+        if queue is None:
+            self.broker_up = error is None
+        if error is None:
+            logger.warning("%s is back", what)
+        else:
+            logger.warning("%s is lost, trying again: %s", what, error.message)
+
+    def _database_state(self, error: DatabaseError | None) -> None:
+        if error is None:
+            logger.warning("the database is back")
+        else:
+            logger.warning("the database does not take what is written, trying again: %s", error.message)
+
+
+def _chosen(app: str, specs: Sequence[HandlerSpec], queues: Sequence[str]) -> list[HandlerSpec]:
+    if not queues:
+        return list(specs)
+    known = {spec.queue_for(app): spec for spec in specs}
+    unknown = [queue for queue in queues if queue not in known]
+    if unknown:
+        raise PluginError(f"No handler owns the queue {unknown[0]}", hint=f"There are: {', '.join(sorted(known))}.")
+    return [known[queue] for queue in dict.fromkeys(queues)]
+
+
+async def _each(work: Any) -> None:
+    await asyncio.gather(*work)
+
+
+def _shutdown(threads: ThreadPoolExecutor) -> Callable[[], Awaitable[None]]:
+    async def close() -> None:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+    return close

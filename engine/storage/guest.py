@@ -1,0 +1,137 @@
+"""The outbox as a guest in a transaction of the application's own, with whatever session that uses.
+
+Rows go in with the session's own flush, so they share the fate of what is written beside
+them, savepoints included. They have no owner: any worker adopts them. Who listens hears
+which rows a transaction took along when it has ended, and may look whether they are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+from weakref import WeakSet
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, SessionTransaction, scoped_session
+
+from engine.errors import UsageError
+from engine.model.outgoing import Outgoing
+from engine.storage import delayed, outbox
+from engine.storage.identity import Identity, identify, identify_address, identify_file
+from engine.storage.tables import DelayedRow, OutboxRow
+from engine.storage.urls import Address
+
+#: What an application may write with.
+GuestSession: TypeAlias = (
+    "AsyncSession | Session | Connection | scoped_session[Any] | async_scoped_session[Any]"  # SQLModel's are among them
+)
+
+#: Seconds after a row was written on a plain connection at which it may have been committed.
+CONNECTION_LOOKS = (0.05, 0.25)
+
+
+class Guest:
+    """Puts rows into the outbox of the database at `address`, with sessions of the application.
+
+    `ended` is called from any thread with the ids of rows and, in seconds, when to look for them:
+    their transaction has ended, or will soon, in a commit or not.
+    """
+
+    def __init__(self, address: Address, ended: Callable[[Sequence[str], Sequence[float]], None]) -> None:
+        self._address = address
+        self._ended = ended
+        self._own: Identity = None
+        self._verified: WeakSet[Engine] = WeakSet()
+
+    def put(self, session: GuestSession, row: Outgoing, *, cancellable: str | None = None) -> None:
+        """Write a row with the session's transaction; `cancellable` is the id of an event that is delayed and can be.
+
+        Raises `UsageError` when the session's database is not the one of this outbox; with an asynchronous
+        session that may not be known before it flushes, and is raised there.
+        """
+        if isinstance(session, scoped_session | async_scoped_session):
+            session = session()
+        if isinstance(session, Connection):
+            self._verify(session)
+            if cancellable is not None and row.due is not None:
+                delayed.add(session, {cancellable: row.due}, row.created)
+            outbox.add(session, None, [row])
+            self._ended([row.id], CONNECTION_LOOKS)
+            return
+        if isinstance(session, AsyncSession):
+            session = session.sync_session
+            self._suspect(session)
+        elif isinstance(session, Session):
+            if session.get_bind(OutboxRow).engine not in self._verified:
+                self._verify(session.connection(bind_arguments={"mapper": OutboxRow}))
+        else:
+            raise _not_a_session(session)
+        self._listen(session).append(row.id)
+        session.add(OutboxRow(**outbox.stored(row)))
+        if cancellable is not None and row.due is not None:
+            waiting = delayed.Fate.WAITING.value
+            session.add(DelayedRow(event_id=cancellable, state=waiting, due=row.due, changed=row.created))
+
+    def _listen(self, session: Session) -> list[str]:
+        """The ids that the session's present transaction has taken along."""
+        key = ("warren outbox", id(self))
+        if key not in session.info:
+            session.info[key] = []
+            event.listen(session, "before_flush", self._before_flush)
+            event.listen(session, "after_transaction_end", self._after_end)
+        ids: list[str] = session.info[key]
+        return ids
+
+    def _before_flush(self, session: Session, _context: object, _instances: object) -> None:
+        # Within a flush an asynchronous session may be asked, too.
+        ours = any(isinstance(new, OutboxRow) for new in session.new)
+        if ours and session.get_bind(OutboxRow).engine not in self._verified:
+            self._verify(session.connection(bind_arguments={"mapper": OutboxRow}))
+
+    def _after_end(self, session: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None and (ids := self._listen(session)):
+            taken = list(ids)
+            ids.clear()
+            self._ended(taken, (0.0,))
+
+    def _suspect(self, session: Session) -> None:
+        """Refuse what the URL alone gives away."""
+        engine = session.get_bind(OutboxRow).engine
+        if engine in self._verified:
+            return
+        name = engine.url.database or ""
+        there: Identity = None
+        if engine.dialect.name == "sqlite" and name and not name.startswith((":memory:", "file:")):
+            there = identify_file(Path(name))
+        if engine.dialect.name != self._address.dialect or (there is not None and not self._is_ours(there)):
+            raise self._another(engine)
+
+    def _verify(self, connection: Connection) -> None:
+        if connection.engine in self._verified:
+            return
+        if not self._is_ours(identify(connection)):
+            raise self._another(connection.engine)
+        self._verified.add(connection.engine)
+
+    def _is_ours(self, identity: Identity) -> bool:
+        if identity is None:
+            return False
+        if identity != self._own:  # asked again each time, since a server may have been restarted
+            self._own = identify_address(self._address)
+        return identity == self._own
+
+    def _another(self, engine: Engine) -> UsageError:
+        shown = engine.url.render_as_string(hide_password=True)
+        return UsageError(
+            f"the session writes to {shown}, and the workers relay from {self._address.shown}",
+            hint="An outbox lies in the database of the transaction: let WARREN_DATABASE name that one, or use `publish`.",
+        )
+
+
+def _not_a_session(session: object) -> UsageError:
+    hint = "Give it a Session, an AsyncSession or a Connection of SQLAlchemy, or a session of SQLModel."
+    if isinstance(session, AsyncConnection):
+        hint = "Use `await connection.run_sync(lambda inner: engine.outbox(inner).add(event))`."
+    return UsageError(f"{type(session).__name__} is no session that the outbox can write with", hint=hint)

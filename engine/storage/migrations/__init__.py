@@ -1,0 +1,1 @@
+"""The migrations of Warren's tables, applied by `engine.storage.schema`."""

@@ -1,0 +1,148 @@
+"""The session that a handler writes its own tables with.
+
+Its transaction begins at the first statement, and the engine ends it: together with what
+the handler wrote it commits the outcome of the message and the events it emits. On SQLite
+it is the writer while it lasts, so such handlers run one at a time there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
+from sqlalchemy.orm import SessionTransaction
+from sqlmodel import Session
+from sqlmodel.ext.asyncio import session as sqlmodel_session
+
+from engine.errors import UsageError
+from engine.storage.faults import unavailable
+from engine.storage.session_sqlite import HeldConnection
+
+T = TypeVar("T")
+
+#: How long a handler may hold its transaction before that is reported, in seconds.
+LONG_HELD = 1.0
+
+_ENGINE_COMMITS = "Leave it out: what the handler wrote is committed with the outcome of its message when it returns."
+
+
+class _GuardedSession(Session):
+    """Commits and closes for the engine alone, however it is reached."""
+
+    owner: AsyncSession | None = None
+    released = False
+
+    def commit(self) -> None:
+        self._refuse("commit()")
+        super().commit()
+
+    def close(self) -> None:
+        self._refuse("close()")
+        super().close()
+
+    def reset(self) -> None:
+        self._refuse("reset()")
+        super().reset()
+
+    def _refuse(self, call: str) -> None:
+        if not self.released:
+            raise UsageError(f"a handler called {call} on its session", hint=_ENGINE_COMMITS)
+
+
+class AsyncSession(sqlmodel_session.AsyncSession):
+    """SQLModel's `AsyncSession`, with a transaction that belongs to the message that is handled.
+
+    `on_held` is called once, with `LONG_HELD`, when the transaction has been open for so
+    many seconds. `rollback()` undoes what was written so far, and the next statement begins
+    again.
+    """
+
+    sync_session_class: type[Session] = _GuardedSession
+
+    def __init__(self, engine: AsyncEngine, shown: str, on_held: Callable[[float], None] | None = None) -> None:
+        super().__init__(engine, expire_on_commit=False)
+        self._guard = cast("_GuardedSession", self.sync_session)
+        self._guard.owner = self
+        self._shown = shown
+        self._on_held = on_held
+        self._timer: asyncio.TimerHandle | None = None
+        self._held: HeldConnection | None = None
+
+    @property
+    def touched(self) -> bool:
+        """Whether the handler used the session, so that its transaction has to be finished."""
+        return self._guard.in_transaction()
+
+    if not TYPE_CHECKING:  # for a type checker it is what it is in SQLAlchemy
+
+        async def execute(self, statement: Any, params: Any = None, **options: Any) -> Any:
+            """SQLAlchemy's own: SQLModel calls it deprecated, but its `exec` takes no SQL text with parameters."""
+            return await SQLAlchemySession.execute(self, statement, params, **options)
+
+    async def finish(self, work: Callable[[Connection], T]) -> T:
+        """For the engine: run `work` within the transaction, and commit both.
+
+        Errors of the environment come as `DatabaseError`, others as they are. Either way
+        nothing was written, unless the answer to the COMMIT itself was lost. Shield it: a
+        caller who is cancelled while it commits does not learn that it did.
+        """
+        try:
+            return await self._commit_with(work)
+        except Exception as error:
+            trouble = unavailable(error, self._shown)
+            raise (trouble or error) from error
+        finally:
+            await self.abandon()
+
+    async def abandon(self) -> None:
+        """For the engine: undo what was not committed, and let the next one in."""
+        self._guard.released = True
+        # Cancelled or not, it is done to the end: the turn to write must come back.
+        await asyncio.shield(asyncio.ensure_future(super().close()))
+        self._ended()
+
+    def begin(self) -> NoReturn:
+        """Refused: the transaction is the engine's, and begins by itself."""
+        raise UsageError("a handler called begin() on its session", hint=_ENGINE_COMMITS)
+
+    async def _commit_with(self, work: Callable[[Connection], T]) -> T:
+        connection = await self.connection()
+        if self._held is None:
+            await self.flush()
+            result = await connection.run_sync(work)
+        else:
+            self._held.work = work  # run in one hop with the COMMIT
+        self._guard.released = True
+        await super().commit()
+        return result if self._held is None else cast("T", self._held.result)
+
+    def began(self, connection: Connection) -> None:
+        """For the session's own event: it got this connection."""
+        driver: Any = connection.connection.driver_connection
+        if isinstance(driver, HeldConnection):
+            self._held = driver
+            driver.on_begin = self._holds
+            driver.on_end = self._ended
+        else:
+            self._holds()
+
+    def _holds(self) -> None:
+        if self._on_held is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LONG_HELD, self._on_held, LONG_HELD)
+
+    def _ended(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+
+def _after_begin(session: _GuardedSession, _transaction: SessionTransaction, connection: Connection) -> None:
+    if session.owner is not None:
+        session.owner.began(connection)
+
+
+event.listen(_GuardedSession, "after_begin", _after_begin)

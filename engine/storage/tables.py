@@ -1,0 +1,285 @@
+"""The tables, on metadata of their own, so that they can share a database with the user's.
+
+Statements are written in SQLAlchemy Core with the tables at the end of this file. Times
+are float seconds since the epoch, UTC. Text columns hold no NUL, since PostgreSQL takes
+none: what may contain one is kept as bytes or as JSON.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from sqlalchemy import MetaData, Table
+from sqlalchemy.orm import registry
+from sqlmodel import BigInteger, Field, Index, Integer, LargeBinary, SQLModel, Text
+
+#: Holds `warren_*` and nothing else.
+warren_metadata = MetaData()
+
+#: 64 bits; SQLite counts its ids only in a column called INTEGER, which has 64 bits there.
+_BIG = BigInteger().with_variant(Integer, "sqlite")
+
+
+class WarrenTable(SQLModel, registry=registry(metadata=warren_metadata)):
+    """The base of all tables of Warren."""
+
+
+class RecordRow(WarrenTable, table=True):
+    """The idempotency record, one for each queue and event id (see engine/model/record.py).
+
+    A table with row ids: where event ids are random, WITHOUT ROWID would write a page a row.
+    """
+
+    __tablename__ = "warren_records"
+
+    queue: str = Field(primary_key=True, sa_type=Text)
+    event_id: str = Field(primary_key=True, sa_type=Text)
+    state: str = Field(sa_type=Text)
+    run: int = Field(sa_type=_BIG)
+    attempts: int = Field(sa_type=_BIG)
+    token: int = Field(sa_type=_BIG)
+    worker: str = Field(sa_type=Text)
+    body_hash: bytes = Field(sa_type=LargeBinary)
+    deaths: int = Field(sa_type=_BIG)
+    probation: bool
+    created: float
+    updated: float
+
+
+class OutboxRow(WarrenTable, table=True):
+    """A message that a committed transaction has promised to send.
+
+    `owner` is the worker that relays it, or NULL when an application wrote it.
+    """
+
+    __tablename__ = "warren_outbox"
+    __table_args__ = (Index("warren_outbox_owner", "owner", "id"),)
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    owner: str | None = Field(default=None, sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    publication: str = Field(sa_type=Text)
+    body: bytes = Field(sa_type=LargeBinary)
+    due: float | None = None
+    created: float
+
+
+class DelayedRow(WarrenTable, table=True):
+    """A delayed message that can be cancelled: waiting, sent or cancelled (see engine/storage/delayed.py)."""
+
+    __tablename__ = "warren_delayed"
+    __table_args__ = (Index("warren_delayed_due", "due"),)
+
+    event_id: str = Field(primary_key=True, sa_type=Text)
+    state: str = Field(sa_type=Text)
+    due: float
+    changed: float
+
+
+class FailureTable(WarrenTable, table=True):
+    """A dead letter, as far as it is searched and listed; kept narrow, so that a scan is short."""
+
+    __tablename__ = "warren_failures"
+    __table_args__ = (
+        Index("warren_failures_key", "queue", "event_id", "run", "body_hash", unique=True),
+        Index("warren_failures_arrived", "arrived", "id"),
+        Index("warren_failures_status", "status", "arrived", "id"),
+        Index("warren_failures_queue", "queue", "arrived", "id"),
+        Index("warren_failures_handler", "handler", "arrived", "id"),
+        Index("warren_failures_exception", "exception", "arrived", "id"),
+        Index("warren_failures_correlation", "correlation_id", "arrived", "id"),
+        Index("warren_failures_fingerprint", "fingerprint", "arrived", "id", "status"),
+        {"sqlite_autoincrement": True},  # an id is never given twice: operations hold on to it
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_BIG)
+    queue: str = Field(sa_type=Text)
+    event_id: str = Field(sa_type=Text)
+    run: int = Field(sa_type=_BIG)
+    body_hash: bytes = Field(sa_type=LargeBinary)
+    event_type: str = Field(sa_type=Text)
+    handler: str = Field(sa_type=Text)
+    worker: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    exception: str = Field(sa_type=Text)
+    message: str = Field(sa_type=Text)
+    fingerprint: str = Field(sa_type=Text)
+    attempts: int = Field(sa_type=_BIG)
+    first_failed: float
+    last_failed: float
+    arrived: float
+    exchange: str = Field(sa_type=Text)
+    routing_key: str = Field(sa_type=Text)
+    correlation_id: str | None = Field(default=None, sa_type=Text)
+    status: str = Field(sa_type=Text)
+    redriven_run: int | None = Field(default=None, sa_type=_BIG)
+    changed: float
+
+
+class FailedMessageRow(WarrenTable, table=True):
+    """The bulk of a dead letter: the message as it was, and the traceback."""
+
+    __tablename__ = "warren_failed_messages"
+
+    failure_id: int = Field(primary_key=True, sa_type=_BIG, foreign_key="warren_failures.id", ondelete="CASCADE")
+    traceback: str = Field(sa_type=Text)
+    properties: str = Field(sa_type=Text)
+    body: bytes = Field(sa_type=LargeBinary)
+
+
+class WorkerRow(WarrenTable, table=True):
+    """A worker process, as it last reported itself; `beat` is for people, never proof of life."""
+
+    __tablename__ = "warren_workers"
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    app: str = Field(sa_type=Text)
+    version: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    started: float
+    beat: float
+    info: str = Field(sa_type=Text)
+
+
+class BeatRow(WarrenTable, table=True):
+    """The counter that a living worker raises; used where there is no file lock to prove life."""
+
+    __tablename__ = "warren_beats"
+
+    worker: str = Field(primary_key=True, sa_type=Text)
+    counter: int = Field(sa_type=_BIG)
+
+
+class StatsRow(WarrenTable, table=True):
+    """What one worker counted on one queue since its start; `latency` is a JSON list of bucket counts."""
+
+    __tablename__ = "warren_stats"
+
+    worker: str = Field(primary_key=True, sa_type=Text)
+    queue: str = Field(primary_key=True, sa_type=Text)
+    handler: str = Field(sa_type=Text)
+    handled: int = Field(sa_type=_BIG)
+    failed: int = Field(sa_type=_BIG)
+    retried: int = Field(sa_type=_BIG)
+    duplicates: int = Field(sa_type=_BIG)
+    stale: int = Field(sa_type=_BIG)
+    parked: int = Field(sa_type=_BIG)
+    dead: int = Field(sa_type=_BIG)
+    in_flight: int = Field(sa_type=_BIG)
+    latency: str = Field(sa_type=Text)
+    updated: float
+
+
+class QueueRow(WarrenTable, table=True):
+    """A queue that an application declared, so that a renamed handler's orphan can be named."""
+
+    __tablename__ = "warren_queues"
+
+    queue: str = Field(primary_key=True, sa_type=Text)
+    app: str = Field(sa_type=Text)
+    handler: str = Field(sa_type=Text)
+    patterns: str = Field(sa_type=Text)
+    first_declared: float
+    last_declared: float
+
+
+class PauseRow(WarrenTable, table=True):
+    """A queue that an operator paused: no worker consumes it."""
+
+    __tablename__ = "warren_pauses"
+
+    queue: str = Field(primary_key=True, sa_type=Text)
+    since: float
+    who: str = Field(sa_type=Text)
+    why: str = Field(sa_type=Text)
+
+
+class CircuitRow(WarrenTable, table=True):
+    """A queue whose circuit is open: `worker` probes it, the others keep off."""
+
+    __tablename__ = "warren_circuits"
+
+    queue: str = Field(primary_key=True, sa_type=Text)
+    worker: str = Field(sa_type=Text)
+    fingerprint: str = Field(sa_type=Text)
+    exception: str = Field(sa_type=Text)
+    failures: int = Field(sa_type=_BIG)
+    since: float
+    probes: int = Field(sa_type=_BIG)
+    next_probe: float
+
+
+class LeaseRow(WarrenTable, table=True):
+    """A piece of work that one worker does for all; `token` grows with each new owner."""
+
+    __tablename__ = "warren_leases"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    owner: str | None = Field(default=None, sa_type=Text)
+    token: int = Field(sa_type=_BIG)
+    taken: float
+
+
+class ScheduleRow(WarrenTable, table=True):
+    """A schedule: up to which moment it is settled, and the last tick that was published.
+
+    `spec`, `timezone` and `missed` are those of the worker that has its lease.
+    """
+
+    __tablename__ = "warren_schedules"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    app: str = Field(sa_type=Text)
+    spec: str = Field(sa_type=Text)
+    timezone: str = Field(sa_type=Text)
+    missed: str = Field(sa_type=Text)
+    last: float
+    next: float
+    fired: float | None = None
+    worker: str = Field(sa_type=Text)
+    changed: float
+
+
+class AuditRow(WarrenTable, table=True):
+    """An act of an operator; rows are only ever added."""
+
+    __tablename__ = "warren_audit"
+    __table_args__ = (Index("warren_audit_at", "at", "id"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_BIG)
+    at: float
+    who: str = Field(sa_type=Text)
+    action: str = Field(sa_type=Text)
+    why: str = Field(sa_type=Text)
+    what: str = Field(sa_type=Text)
+    outcome: str = Field(sa_type=Text)
+
+
+class MetaRow(WarrenTable, table=True):
+    """Facts about the database itself, such as the oldest program that may still use it."""
+
+    __tablename__ = "warren_meta"
+
+    key: str = Field(primary_key=True, sa_type=Text)
+    value: str = Field(sa_type=Text)
+
+
+def _table(model: type[WarrenTable]) -> Table:
+    return cast("Table", getattr(model, "__table__"))  # noqa: B009  # the attribute is untyped
+
+
+records = _table(RecordRow)
+outbox = _table(OutboxRow)
+delayed = _table(DelayedRow)
+failures = _table(FailureTable)
+failed_messages = _table(FailedMessageRow)
+workers = _table(WorkerRow)
+beats = _table(BeatRow)
+stats = _table(StatsRow)
+queues = _table(QueueRow)
+pauses = _table(PauseRow)
+circuits = _table(CircuitRow)
+leases = _table(LeaseRow)
+schedules = _table(ScheduleRow)
+audit = _table(AuditRow)
+meta = _table(MetaRow)

@@ -1,0 +1,148 @@
+"""What workers report of themselves: that they are there, what they counted, which queues they declared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, delete, select, update
+
+from engine.model.stats import HandlerStats, Histogram
+from engine.storage import tables
+from engine.storage.statements import upsert
+
+_workers = tables.workers
+_stats = tables.stats
+_queues = tables.queues
+
+_COUNTERS = ("handled", "failed", "retried", "duplicates", "stale", "parked", "dead", "in_flight")
+
+
+class Worker(NamedTuple):
+    """A worker as it last reported itself. `beat` is when: for people, never a proof of life or death.
+
+    `state` is the worker's own word (starting, running, draining, stopped); `info` is whatever
+    else it tells, as JSON values: host, pid, handlers.
+    """
+
+    id: str
+    app: str
+    version: str
+    state: str
+    started: float
+    beat: float
+    info: Mapping[str, Any]
+
+
+class Stats(NamedTuple):
+    """What a worker counted on one of its queues since it started."""
+
+    worker: str
+    queue: str
+    handler: str
+    updated: float
+    counts: HandlerStats
+
+
+class DeclaredQueue(NamedTuple):
+    """A queue that some worker of the application declared, and when first and last."""
+
+    queue: str
+    app: str
+    handler: str
+    patterns: tuple[str, ...]
+    first_declared: float
+    last_declared: float
+
+
+def register(connection: Connection, worker: Worker) -> None:
+    """Write a worker that starts, or all that changed about it."""
+    row = {**worker._asdict(), "info": json.dumps(worker.info)}
+    upsert(connection, _workers, [row], key=["id"], change=["app", "version", "state", "started", "beat", "info"])
+
+
+def beat(connection: Connection, worker: str, *, state: str, now: float) -> bool:
+    """Report a worker's state; False when it is not registered (any more)."""
+    values = {"state": state, "beat": now}
+    return connection.execute(update(_workers).where(_workers.c.id == worker).values(values)).rowcount > 0
+
+
+def stop(connection: Connection, worker: str, *, now: float) -> None:
+    """Report that a worker ended in good order."""
+    beat(connection, worker, state="stopped", now=now)
+
+
+def list_workers(connection: Connection) -> list[Worker]:
+    """All workers that are known, the oldest first."""
+    rows = connection.execute(select(_workers).order_by(_workers.c.started, _workers.c.id))
+    return [
+        Worker(row.id, row.app, row.version, row.state, row.started, row.beat, json.loads(row.info)) for row in rows
+    ]
+
+
+def remove(connection: Connection, worker: str) -> None:
+    """Forget a worker and its counters."""
+    connection.execute(delete(_stats).where(_stats.c.worker == worker))
+    connection.execute(delete(_workers).where(_workers.c.id == worker))
+
+
+def save_stats(connection: Connection, stats: Sequence[Stats]) -> None:
+    """Write the counters of a worker's queues over those written before."""
+    rows = [
+        {
+            "worker": one.worker,
+            "queue": one.queue,
+            "handler": one.handler,
+            "updated": one.updated,
+            "latency": json.dumps(one.counts.latency.counts, separators=(",", ":")),
+            **{name: getattr(one.counts, name) for name in _COUNTERS},
+        }
+        for one in stats
+    ]
+    upsert(
+        connection, _stats, rows, key=["worker", "queue"], change=["handler", "updated", "latency", *_COUNTERS]
+    )  # fmt: skip
+
+
+def list_stats(connection: Connection, *, queue: str | None = None) -> list[Stats]:
+    """The counters of all workers, or those on one queue; add them up with `engine.model.stats.total`."""
+    statement = select(_stats).order_by(_stats.c.queue, _stats.c.worker)
+    if queue is not None:
+        statement = statement.where(_stats.c.queue == queue)
+    return [
+        Stats(
+            row.worker,
+            row.queue,
+            row.handler,
+            row.updated,
+            HandlerStats(
+                **{name: getattr(row, name) for name in _COUNTERS}, latency=Histogram(json.loads(row.latency))
+            ),
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def declare_queues(connection: Connection, queues: Sequence[DeclaredQueue]) -> None:
+    """Record queues that were declared; when they were first declared stays."""
+    rows = [{**queue._asdict(), "patterns": json.dumps(queue.patterns)} for queue in queues]
+    upsert(connection, _queues, rows, key=["queue"], change=["app", "handler", "patterns", "last_declared"])
+
+
+def list_queues(connection: Connection, *, app: str | None = None) -> list[DeclaredQueue]:
+    """The queues that were ever declared and not forgotten, by name."""
+    statement = select(_queues).order_by(_queues.c.queue)
+    if app is not None:
+        statement = statement.where(_queues.c.app == app)
+    return [
+        DeclaredQueue(
+            row.queue, row.app, row.handler, tuple(json.loads(row.patterns)), row.first_declared, row.last_declared
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def forget_queue(connection: Connection, queue: str) -> None:
+    """Take a queue off the list, once it is deleted on the broker."""
+    connection.execute(delete(_queues).where(_queues.c.queue == queue))

@@ -1,0 +1,100 @@
+"""Frames that kill ordinary clients, and bodies that fill memories: dead on attempt 1, with nobody disturbed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.brokers import open_broker
+from engine.model.message import Message, Publication
+from engine.runtime.application import Engine
+from tests.brokers.rabbitmq.test_poison import POISON, publish_raw
+from tests.faults.load import PLUGIN, publish
+from tests.support.workers import Fleet
+
+pytestmark = pytest.mark.faults
+
+MIB = 1024 * 1024
+#: What one bad message may cost.
+MOST = 64 * MIB
+
+
+async def test_poison_frames_are_dead_on_attempt_1_without_a_reconnect(rabbit_fleet: Fleet) -> None:
+    fleet = rabbit_fleet
+    await fleet.make_effects()
+    worker = await fleet.start(fleet.plugin(PLUGIN))
+    exchange = f"{fleet.app}.events"
+    for index, (properties, _) in enumerate(POISON.values()):
+        body = b'{"number": %d}' % index  # where no id can be read, equal bodies would be one message
+        await publish_raw(fleet.broker, b"test.effect", properties, body, exchange.encode())
+        fleet.tally.fault()
+    confirmed = await publish(fleet, range(50))
+    await fleet.until(lambda: len(failures(fleet)) == len(POISON), "the poison to be dead")
+    assert {(reason, attempts) for reason, _, attempts in failures(fleet)} == {("unreadable", 1)}
+    for _, said in POISON.values():
+        assert any(said in message for _, message, _ in failures(fleet)), said
+    await fleet.until(lambda: len(fleet.effects("followed")) == len(confirmed), "the others to be handled")
+    assert await worker.terminate() == 0
+    assert "is lost" not in worker.said()
+    fleet.assert_once("booked", confirmed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process as Linux tells it")
+@pytest.mark.parametrize("kind", ["17 MiB", "16 MiB of []", "deep"])
+async def test_a_large_body_costs_little_memory(rabbit_fleet: Fleet, kind: str) -> None:
+    fleet = rabbit_fleet
+    await fleet.make_effects()
+    worker = await fleet.start(fleet.plugin(PLUGIN))
+    await publish(fleet, range(10))
+    await fleet.until(lambda: len(fleet.effects("followed")) == 10, "the worker to be warm")
+    base = memory(worker.process.pid, "VmRSS")
+    Path(f"/proc/{worker.process.pid}/clear_refs").write_text("5")  # the peak is measured anew
+    async with Engine(fleet.settings()) as engine:
+        body = {
+            "17 MiB": b'{"number": 1, "padding": "%s"}' % (b"x" * 17 * MIB),
+            "16 MiB of []": b"[" + b"[]," * (16 * MIB // 3) + b"[]]",
+            "deep": b"[" * 16 * MIB,
+        }[kind]
+        await engine.publish_messages([("test.effect", Message(body, message_id="large", type="test.effect"))])
+        fleet.tally.fault()
+    await fleet.until(lambda: len(failures(fleet)) == 1, "the body to be refused")
+    assert failures(fleet)[0][::2] == ("unreadable", 1)
+    assert memory(worker.process.pid, "VmHWM") - base <= MOST
+    assert "is lost" not in worker.said()
+
+
+async def test_a_dead_letter_queue_of_poison_is_taken_in(rabbit_fleet: Fleet) -> None:
+    """Another program moved it there by hand; the intake reads what it can, and loops over nothing."""
+    fleet = rabbit_fleet
+    await fleet.make_effects()
+    worker = await fleet.start(fleet.plugin(PLUGIN))
+    queue = f"{fleet.app}.plugin.follow.dlq"
+    for index, (properties, _) in enumerate(POISON.values()):
+        await publish_raw(fleet.broker, queue.encode(), properties, b'{"number": %d}' % index)
+        fleet.tally.fault()
+    await fleet.until(lambda: len(failures(fleet)) == len(POISON), "the poison to be taken in")
+    broker = open_broker(fleet.broker, app=fleet.app)
+    await broker.connect()
+    try:
+        assert await broker.publish([Publication("", queue, Message(b'{"number": 2}', message_id="after"))]) == [None]
+        await fleet.until(
+            lambda: bool(fleet.query("SELECT 1 FROM warren_failures WHERE event_id = 'after'")), "the last"
+        )
+    finally:
+        await broker.close()
+    assert await worker.terminate() == 0
+    assert "is lost" not in worker.said()
+
+
+def memory(pid: int, what: str) -> int:
+    """A line of /proc/PID/status, in bytes."""
+    found = re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def failures(fleet: Fleet) -> list[tuple[str, str, int]]:
+    return fleet.query("SELECT reason, message, attempts FROM warren_failures")

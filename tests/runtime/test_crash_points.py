@@ -1,0 +1,91 @@
+"""kill -9 of the worker at each named point: nothing lost, each database effect once, nothing forked."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from engine.runtime.application import Engine
+from engine.runtime.points import POINTS
+from tests.runtime.events import Step
+from tests.support.workers import Fleet
+
+COUNT = 60
+#: How many of them are published with a delay, and might be cancelled until they are due.
+DELAYED = 12
+
+PLUGIN = """
+from sqlalchemy import text
+from engine import AsyncSession, Context, Event, EventData, RetryPolicy, handler
+
+class Step(EventData, type="test.step", key="number", aggregate="step"):
+    number: int
+
+class Effect(EventData, type="test.effect"):
+    number: int
+
+QUICK = RetryPolicy(max_attempts=2, initial=0.25, jitter=False)
+
+@handler(Step, retry=QUICK, concurrency=4)
+async def book(event: Event[Step], ctx: Context, session: AsyncSession) -> None:
+    await session.execute(text("INSERT INTO effects VALUES ('booked', :n)"), {"n": event.data.number})
+    if event.data.number % 6 == 1 and ctx.attempt == 1:
+        raise RuntimeError("flaky")
+    if event.data.number % 10 == 3:
+        raise RuntimeError("broken")
+    ctx.emit(Effect(number=event.data.number))
+
+@handler(Effect, concurrency=4)
+async def follow(event: Event[Effect], session: AsyncSession) -> None:
+    await session.execute(text("INSERT INTO effects VALUES ('followed', :n)"), {"n": event.data.number})
+
+@handler(Step, retry=QUICK, concurrency=4)
+async def plain(event: Event[Step], ctx: Context) -> None:
+    if event.data.number % 6 == 2 and ctx.attempt == 1:
+        raise RuntimeError("flaky")
+"""
+
+#: The last one is only passed by delayed messages that can be cancelled: see test_cancelling.py.
+ON_THE_WAY = [name for name in POINTS if name != "decided"]
+
+BROKEN = [number for number in range(COUNT) if number % 10 == 3]
+FINE = [number for number in range(COUNT) if number % 10 != 3]
+
+
+ONCE = [f"{point}:1" for point in ON_THE_WAY]
+#: Later in the life of the worker, when work of every kind is in flight.
+LATER = [pytest.param(f"{point}:3", marks=pytest.mark.slow) for point in ON_THE_WAY]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("point", [*ONCE, *LATER])
+async def test_a_worker_killed_at_a_point_loses_and_doubles_nothing(fleet: Fleet, point: str) -> None:
+    plugin = fleet.plugin(PLUGIN)
+    await fleet.make_effects()
+    doomed = await fleet.start(plugin, WARREN_CRASH_AT=point)
+    async with Engine(fleet.settings()) as engine:
+        steps = [Step(number=number) for number in range(COUNT)]
+        await engine.publish_many(steps[:-DELAYED])
+        await engine.publish_many(steps[-DELAYED:], delay=0.3)
+    assert await doomed.ended() == -signal.SIGKILL, doomed.said()
+    fleet.tally.fault()
+    heir = await fleet.start(plugin)
+    await fleet.until(lambda: settled(fleet), f"the end of all messages after a kill at {point}")
+    assert await heir.terminate() == 0, heir.said()
+    assert_each_once(fleet)
+
+
+def settled(fleet: Fleet) -> bool:
+    """Every message is done or dead, every dead letter is in the table, and nothing waits in the outbox."""
+    ended = dict(fleet.query("SELECT state, count(*) FROM warren_records GROUP BY state"))
+    failures = fleet.query("SELECT count(*) FROM warren_failures")[0][0]
+    waiting = fleet.query("SELECT count(*) FROM warren_outbox")[0][0]
+    return ended == {"done": COUNT + 2 * len(FINE), "dead": len(BROKEN)} and failures == len(BROKEN) and waiting == 0
+
+
+def assert_each_once(fleet: Fleet) -> None:
+    for step in ("booked", "followed"):
+        fleet.assert_once(step, FINE)
+    # Killed workers burn no attempts: two for the broken ones, and never a third.
+    assert fleet.query("SELECT DISTINCT attempts FROM warren_failures") == [(2,)]

@@ -1,0 +1,389 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from engine.errors import DatabaseError, DatabaseUnavailable
+from engine.model.record import Claim, Holder, Run, finish
+from engine.storage import records
+from engine.storage import writer as writer_module
+from engine.storage.database import Database
+from engine.storage.pen import Pen
+from engine.storage.writer import GROUP_LIMIT
+from tests.support.postgres import PostgresServer
+
+Apply = Callable[[Connection, Sequence[str]], Sequence[str]]
+
+
+def insert(connection: Connection, items: Sequence[str]) -> Sequence[str]:
+    connection.execute(
+        text("INSERT INTO warren_meta (key, value) VALUES (:key, 'item')"), [{"key": item} for item in items]
+    )
+    return [item.upper() for item in items]
+
+
+class Recorder:
+    """A section that keeps what it was told."""
+
+    def __init__(self, apply: Apply = insert, name: str = "recorder") -> None:
+        self.name = name
+        self.groups: list[list[str]] = []
+        self.results: list[str] = []
+        self.failures: dict[str, Exception] = {}
+        self.told = asyncio.Event()
+        self._apply = apply
+
+    def apply(self, connection: Connection, items: Sequence[str], /) -> Sequence[str]:
+        return self._apply(connection, items)
+
+    def done(self, items: Sequence[str], results: Sequence[str], /) -> None:
+        self.groups.append(list(items))
+        self.results.extend(results)
+        self.told.set()
+
+    def failed(self, item: str, error: Exception, /) -> None:
+        self.failures[item] = error
+        self.told.set()
+
+    async def hears(self) -> None:
+        async with asyncio.timeout(20):
+            await self.told.wait()
+        self.told.clear()
+
+
+async def stored(database: Database) -> set[str]:
+    statement = text("SELECT key FROM warren_meta WHERE value = 'item'")
+    return await database.read(lambda connection: set(connection.scalars(statement)))
+
+
+async def test_a_lone_item_is_written_at_once(database: Database) -> None:
+    section = Recorder()
+    database.writer.add(section).put("a")
+    await section.hears()
+    assert section.results == ["A"]
+    assert await stored(database) == {"a"}
+
+
+async def test_what_gathers_is_written_together_in_groups(database: Database) -> None:
+    section = Recorder()
+    inlet = database.writer.add(section)
+    items = [f"{number:04}" for number in range(GROUP_LIMIT + 100)]
+    inlet.extend(items)
+    assert len(inlet) == len(items)
+    await database.writer.drain()
+    assert [len(group) for group in section.groups] == [GROUP_LIMIT, 100]
+    assert [item for group in section.groups for item in group] == items
+
+
+async def test_sections_share_a_transaction_in_the_order_they_were_added(database: Database) -> None:
+    order: list[str] = []
+
+    def noting(name: str) -> Apply:
+        def apply(connection: Connection, items: Sequence[str]) -> Sequence[str]:
+            order.append(name)
+            return list(items)
+
+        return apply
+
+    first = database.writer.add(Recorder(noting("first")))
+    second = database.writer.add(Recorder(noting("second")))
+    second.put("b")
+    first.put("a")
+    await database.writer.drain()
+    assert order == ["first", "second"]
+
+
+async def test_the_culprit_alone_fails(database: Database) -> None:
+    section, innocent = Recorder(), Recorder(name="innocent")
+    inlet, other = database.writer.add(section), database.writer.add(innocent)
+    inlet.extend(["a", "b", "a", "c"])
+    other.extend(["x", "y"])
+    await database.writer.drain()
+    assert section.results == ["A", "B", "C"]
+    assert list(section.failures) == ["a"]
+    assert isinstance(section.failures["a"], IntegrityError)
+    assert innocent.results == ["X", "Y"]
+    assert await stored(database) == {"a", "b", "c", "x", "y"}
+
+
+async def test_a_section_that_answers_wrongly_fails_and_stops_nobody(database: Database) -> None:
+    section, innocent = Recorder(lambda connection, items: []), Recorder()
+    inlet, other = database.writer.add(section), database.writer.add(innocent)
+    inlet.put("a")
+    other.put("x")
+    await database.writer.drain()
+    assert "0 results for 1 items" in str(section.failures["a"])
+    assert innocent.results == ["X"]
+
+
+async def test_a_section_whose_done_raises_stops_nobody(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    class Faulty(Recorder):
+        def done(self, items: Sequence[str], results: Sequence[str], /) -> None:
+            raise RuntimeError("a mistake")
+
+    innocent = Recorder()
+    inlet, other = database.writer.add(Faulty()), database.writer.add(innocent)
+    inlet.put("a")
+    other.put("x")
+    await database.writer.drain()
+    assert innocent.results == ["X"]
+    assert "could not be passed on" in caplog.text
+
+
+async def test_a_unit_returns_its_result_or_fails_alone(database: Database) -> None:
+    def fail(connection: Connection) -> None:
+        insert(connection, ["undone"])
+        raise LookupError("a mistake of its own")
+
+    results = await asyncio.gather(
+        database.write(lambda connection: insert(connection, ["a"])),
+        database.write(fail),
+        database.write(lambda connection: insert(connection, ["b"])),
+        return_exceptions=True,
+    )
+    assert results[0] == ["A"]
+    assert isinstance(results[1], LookupError)
+    assert results[2] == ["B"]
+    assert await stored(database) == {"a", "b"}
+
+
+async def test_a_cancelled_caller_leaves_whole_transactions_behind(database: Database) -> None:
+    def two(connection: Connection, number: int) -> None:
+        insert(connection, [f"{number} first"])
+        insert(connection, [f"{number} second"])
+
+    for number in range(40):
+        task = asyncio.create_task(database.write(lambda connection, number=number: two(connection, number)))  # type: ignore[misc]
+        for _ in range(number % 8):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+    await database.write(lambda connection: insert(connection, ["the end"]))
+    found = await stored(database)
+    assert {key.split()[0] for key in found if key.endswith("first")} == {
+        key.split()[0] for key in found if key.endswith("second")
+    }
+
+
+async def test_an_idle_writer_schedules_nothing(database: Database) -> None:
+    await database.write(lambda connection: insert(connection, ["a"]))
+    await asyncio.sleep(0)
+    loop: Any = asyncio.get_running_loop()
+    assert not [handle for handle in loop._scheduled if not handle.cancelled()]
+    assert not loop._ready
+
+
+async def test_close_writes_what_waits(sqlite_url: str) -> None:
+    database = await Database.open(sqlite_url, migrate=True)
+    database.writer.add(Recorder()).extend([str(number) for number in range(1000)])
+    assert await database.close()
+    again = await Database.open(sqlite_url)
+    assert len(await stored(again)) == 1000
+    await again.close()
+
+
+class States:
+    """What the writer said of the database."""
+
+    def __init__(self, database: Database) -> None:
+        self.said: list[DatabaseError | None] = []
+        self.news = asyncio.Event()
+        database.writer.on_state = self._hear
+
+    def _hear(self, trouble: DatabaseError | None) -> None:
+        self.said.append(trouble)
+        self.news.set()
+
+    async def next(self) -> DatabaseError | None:
+        async with asyncio.timeout(20):
+            await self.news.wait()
+        self.news.clear()
+        return self.said[-1]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.storage.engines.BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(writer_module, "LONGEST_PAUSE", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_database_that_another_program_locks_is_waited_for(sqlite_url: str, tmp_path: Path) -> None:
+    database = await Database.open(sqlite_url, migrate=True)
+    states, section = States(database), Recorder()
+    foreign = sqlite3.connect(tmp_path / "warren.db", isolation_level=None)
+    foreign.execute("BEGIN EXCLUSIVE")
+    database.writer.add(section).extend(["a", "b"])
+    trouble = await states.next()
+    assert trouble is not None
+    assert "locked by another process" in trouble.message
+    assert "tried again" in trouble.hint
+    assert database.writer.trouble is not None
+    foreign.execute("ROLLBACK")
+    foreign.close()
+    assert await states.next() is None
+    await section.hears()
+    assert section.results == ["A", "B"]
+    assert section.failures == {}
+    assert await database.close()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_full_disk_is_waited_for(sqlite_url: str) -> None:
+    database = await Database.open(sqlite_url, migrate=True)
+    limit = await database.pen.transact(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
+
+    def keep_small(connection: Connection) -> None:
+        pages = limit if small else 1_000_000
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    def write(connection: Connection, items: Sequence[str]) -> Sequence[str]:
+        keep_small(connection)
+        return insert(connection, items)
+
+    small = True
+    states, section = States(database), Recorder(write)
+    items = [f"{number}" * 4000 for number in range(20)]
+    database.writer.add(section).extend(items)
+    trouble = await states.next()
+    assert trouble is not None
+    assert "disk is full" in trouble.message
+    assert await stored(database) == set()
+    small = False
+    assert await states.next() is None
+    await section.hears()
+    assert await stored(database) == set(items)
+    await database.close()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_culprit_met_while_the_disk_is_full_still_fails_alone(sqlite_url: str) -> None:
+    database = await Database.open(sqlite_url, migrate=True)
+    full = 3
+
+    def write(connection: Connection, items: Sequence[str]) -> Sequence[str]:
+        nonlocal full
+        if "late" in items and full:
+            full -= 1
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            connection.rollback()  # as SQLite does by itself
+            raise error
+        return insert(connection, items)
+
+    section = Recorder(write)
+    database.writer.add(section).extend(["a", "a", "late"])
+    await database.writer.drain()
+    assert section.results == ["A", "LATE"]
+    assert list(section.failures) == ["a"]
+    await database.close()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_lost_table_is_the_environments_fault(database: Database) -> None:
+    states = States(database)
+    await database.write(lambda connection: connection.execute(text("ALTER TABLE warren_meta RENAME TO warren_gone")))
+    section = Recorder()
+    database.writer.add(section).put("a")
+    trouble = await states.next()
+    assert trouble is not None
+    assert "warren db upgrade" in trouble.hint
+    await database.pen.transact(
+        lambda connection: connection.execute(text("ALTER TABLE warren_gone RENAME TO warren_meta"))
+    )
+    assert await states.next() is None
+    assert section.failures == {}
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_commit_whose_answer_was_lost_is_recognised(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = [Claim("q", event_id, 0, b"hash") for event_id in "ab"]
+    mine = await database.write(
+        lambda connection: records.claim(connection, claims, worker="me", holder=lambda record: Holder.SELF, now=1.0)
+    )
+    held = {decision.record.event_id: decision.record for decision in mine if isinstance(decision, Run)}
+
+    def settle(connection: Connection, items: Sequence[str]) -> Sequence[str]:
+        return records.settle(connection, [finish(held[item], 2.0) for item in items])
+
+    commit, lost = Pen.commit, False
+
+    def commit_and_lose_the_answer(pen: Pen) -> None:
+        nonlocal lost
+        commit(pen)
+        if not lost:
+            lost = True
+            raise DatabaseUnavailable("the connection was lost")
+
+    monkeypatch.setattr(Pen, "commit", commit_and_lose_the_answer)
+    section = Recorder(settle)
+    database.writer.add(section).extend(["a", "b"])
+    await section.hears()
+    assert section.results == [records.Fate.REPEATED] * 2
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_killed_backend_costs_nothing(postgres_url: str) -> None:
+    database = await Database.open(postgres_url, migrate=True)
+    states, section = States(database), Recorder()
+    inlet = database.writer.add(section)
+    inlet.put("before")
+    await section.hears()
+    killer = await Database.open(postgres_url)
+    killed = text(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert await killer.read(lambda connection: connection.scalar(killed)) is not None
+    inlet.put("after")
+    await section.hears()
+    assert section.results == ["BEFORE", "AFTER"]
+    assert states.said[-1] is None
+    await killer.close()
+    await database.close()
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("impatient")
+async def test_a_server_that_is_killed_and_comes_back_costs_nothing(postgres_node: PostgresServer) -> None:
+    database = await Database.open(postgres_node.url, migrate=True)
+    states, section = States(database), Recorder()
+    inlet = database.writer.add(section)
+    inlet.put("before")
+    await section.hears()
+    postgres_node.kill()
+    inlet.put("after")
+    trouble = await states.next()
+    assert trouble is not None
+    assert "not reached" in trouble.message or "shutting down" in trouble.message or "connection" in trouble.message
+    postgres_node.start()
+    while await states.next() is not None:
+        pass
+    await section.hears()
+    assert await stored(database) == {"before", "after"}
+    await database.close()
+
+
+async def test_a_database_that_does_not_answer_is_reported(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "PATIENCE", 0.05)
+    states = States(sqlite_database)
+    session = sqlite_database.session()
+    await session.execute(text("SELECT 1"))
+    unit = asyncio.create_task(sqlite_database.write(lambda connection: insert(connection, ["a"])))
+    trouble = await states.next()
+    assert trouble is not None
+    assert "not answered" in trouble.message
+    await session.abandon()
+    assert await states.next() is None
+    assert await unit == ["A"]

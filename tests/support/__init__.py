@@ -1,0 +1,1 @@
+"""The test bed: brokers and databases that the tests start, break and stop for themselves."""

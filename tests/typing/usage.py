@@ -1,0 +1,127 @@
+"""Handlers as users write them. Checked strictly by test_typing.py; a line with `# error` must be refused."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+from typing import Annotated, Any, assert_type
+
+from engine import (
+    NEVER,
+    AsyncSession,
+    Context,
+    Depends,
+    Engine,
+    Event,
+    EventData,
+    Reject,
+    RetryLater,
+    RetryPolicy,
+    Settings,
+    WarrenError,
+    handler,
+)
+
+
+class OrderEvent(EventData, aggregate="order", key="order_id"):
+    order_id: str
+
+
+class OrderPlaced(OrderEvent, type="order.placed", version=1, extra="forbid"):
+    total: Decimal
+
+
+class OrderPaid(OrderEvent, type="order.paid"):
+    amount: Decimal = Decimal(0)
+
+
+@handler(OrderPlaced, timeout=5, retry=RetryPolicy(max_attempts=3), emits=[OrderPaid], key="order_id")
+async def reserve(event: Event[OrderPlaced], ctx: Context, session: AsyncSession) -> None:
+    assert_type(event.data, OrderPlaced)
+    assert_type(event.data.total, Decimal)
+    paid = ctx.emit(OrderPaid(order_id=event.data.order_id))
+    assert_type(paid, Event[OrderPaid])
+    ctx.log.info("reserved %s", event.data.order_id)
+    if ctx.attempt > 2:
+        raise Reject("given up")
+    raise RetryLater(5.0)
+
+
+@handler("order.*", "audit.#", queue="audit", key=lambda event: event.aggregate_id)
+def audit(event: Event[dict[str, Any]]) -> int:
+    return len(event.data)
+
+
+@handler(OrderPlaced, OrderPaid)
+async def either(event: Event[OrderPlaced | OrderPaid]) -> None:
+    if isinstance(event.data, OrderPaid):
+        assert_type(event.data.amount, Decimal)
+
+
+async def pool() -> AsyncIterator[int]:
+    yield 5
+
+
+def client(ctx: Context, pool: Annotated[int, Depends(pool, scope="worker")]) -> str:
+    return f"{ctx.event.id} {pool}"
+
+
+Client = Annotated[str, Depends(client)]
+
+CAREFUL = RetryPolicy(rules={ConnectionError: RetryPolicy(max_attempts=9), ValueError: NEVER})
+
+
+@handler(OrderPlaced, batch=50, batch_wait=0.5, retry=CAREFUL)
+async def many(events: list[Event[OrderPlaced]], ctx: Context, client: Client) -> None:
+    assert_type(events[0].data, OrderPlaced)
+    assert_type(client, str)
+    paid = ctx.emit(OrderPaid(order_id="o"), cause=events[0], delay=1.5)
+    assert_type(paid, Event[OrderPaid])
+    assert_type(ctx.delay(OrderPaid(order_id="o"), 60), Event[OrderPaid])
+    assert_type(ctx.send(OrderPaid(order_id="o"), queue="billing"), Event[OrderPaid])
+
+
+@handler(OrderPlaced, idempotency_key=lambda event: event.id)
+def some(events: Sequence[Event[OrderPlaced]]) -> int:
+    return len(events)
+
+
+def base(event: Event[OrderEvent]) -> str:
+    return event.data.order_id
+
+
+def covariant(event: Event[OrderPlaced]) -> str:
+    return base(event)
+
+
+async def decorated_as_before(event: Event[OrderPlaced], ctx: Context, session: AsyncSession) -> None:
+    await reserve(event, ctx, session)
+    assert_type(audit(Event({}, event.type, event.id, event.timestamp)), int)
+
+
+async def application() -> None:
+    async with Engine.from_settings(Settings.load(app="shop")) as engine:
+        published = await engine.publish(OrderPlaced(order_id="o-1", total=Decimal(1)))
+        assert_type(published, Event[OrderPlaced])
+
+
+def refused(event: Event[OrderPlaced], ctx: Context) -> None:
+    ctx.emit({"order_id": "o-1"})  # error
+    ctx.emit(OrderPlaced)  # error
+    ctx.emit(OrderPaid())  # error
+    event.id = "other"  # error
+    event.data = OrderPlaced(order_id="o", total=Decimal(1))  # error
+    event.data.unknown  # error
+    handler(OrderPlaced, timeout="5")  # error
+    handler(OrderPlaced, timeot=5)  # error
+    handler(5)  # error
+    handler(OrderPlaced, batch="5")  # error
+    Depends(client, scope="forever")  # error
+    Depends("client")  # error
+    RetryPolicy(rules={"ConnectionError": NEVER})  # error
+    ctx.send(OrderPaid(order_id="o"))  # error
+    ctx.delay(OrderPaid(order_id="o"))  # error
+    handler(OrderPlaced, emits=["order.paid"])  # error
+    wider: Event[OrderEvent] = event
+    narrower: Event[OrderPaid] = event  # error
+    print(wider, narrower, WarrenError)
