@@ -255,6 +255,110 @@ class AuditRow(WarrenTable, table=True):
     outcome: str = Field(sa_type=Text)
 
 
+class OperationRow(WarrenTable, table=True):
+    """A redrive or a replay that somebody ordered, and how far it is.
+
+    `asked` and `options` are JSON; `target` is the queue that a replay sends to. `rate` is in
+    messages a second, NULL for as fast as it goes. `owner` is the process that performs it.
+    """
+
+    __tablename__ = "warren_operations"
+    __table_args__ = (Index("warren_operations_created", "created", "id"), Index("warren_operations_state", "state"))
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    app: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    stage: str = Field(sa_type=Text)
+    who: str = Field(sa_type=Text)
+    why: str = Field(sa_type=Text)
+    asked: str = Field(sa_type=Text)
+    options: str = Field(sa_type=Text)
+    target: str = Field(sa_type=Text)
+    total: int = Field(sa_type=_BIG)
+    sent: int = Field(sa_type=_BIG)
+    succeeded: int = Field(sa_type=_BIG)
+    failed: int = Field(sa_type=_BIG)
+    skipped: int = Field(sa_type=_BIG)
+    rate: float | None = None
+    note: str = Field(sa_type=Text)
+    owner: str | None = Field(default=None, sa_type=Text)
+    created: float
+    started: float | None = None
+    ended: float | None = None
+    changed: float
+
+
+class OperationItemRow(WarrenTable, table=True):
+    """One message of an operation, frozen when it was ordered: a failure's id, or an event's position."""
+
+    __tablename__ = "warren_operation_items"
+    __table_args__ = (
+        Index("warren_operation_items_state", "operation", "state", "position"),
+        Index("warren_operation_items_subject", "subject"),
+    )
+
+    operation: str = Field(primary_key=True, sa_type=Text)
+    position: int = Field(primary_key=True, sa_type=_BIG)
+    subject: int = Field(sa_type=_BIG)
+    state: str = Field(sa_type=Text)
+    verdict: str = Field(sa_type=Text)
+    run: int | None = Field(default=None, sa_type=_BIG)
+    changed: float
+
+
+class EditRow(WarrenTable, table=True):
+    """A body that an operator changed before its redrive: both versions, the difference, who and why."""
+
+    __tablename__ = "warren_edits"
+    __table_args__ = (Index("warren_edits_failure", "failure_id", "id"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_BIG)
+    failure_id: int = Field(sa_type=_BIG)
+    operation: str | None = Field(default=None, sa_type=Text)
+    at: float
+    who: str = Field(sa_type=Text)
+    why: str = Field(sa_type=Text)
+    original: bytes = Field(sa_type=LargeBinary)
+    edited: bytes = Field(sa_type=LargeBinary)
+    diff: str = Field(sa_type=Text)
+
+
+class EventRow(WarrenTable, table=True):
+    """An event that was emitted, appended or journalled; rows are only ever added.
+
+    What belongs to no stream has no version. `time` is when it happened, by its publisher,
+    `recorded` when it was written here.
+    """
+
+    __tablename__ = "warren_events"
+    __table_args__ = (
+        Index("warren_events_id", "event_id", unique=True),
+        Index("warren_events_stream", "aggregate_type", "aggregate_id", "version", unique=True),
+        Index("warren_events_type", "event_type", "position"),
+        Index("warren_events_correlation", "correlation_id", "position"),
+        Index("warren_events_recorded", "recorded", "position"),
+        {"sqlite_autoincrement": True},
+    )
+
+    position: int | None = Field(default=None, primary_key=True, sa_type=_BIG)
+    event_id: str = Field(sa_type=Text)
+    event_type: str = Field(sa_type=Text)
+    aggregate_type: str | None = Field(default=None, sa_type=Text)
+    aggregate_id: str | None = Field(default=None, sa_type=Text)
+    version: int | None = Field(default=None, sa_type=_BIG)
+    origin: str = Field(sa_type=Text)
+    queue: str = Field(sa_type=Text)
+    correlation_id: str | None = Field(default=None, sa_type=Text)
+    causation_id: str | None = Field(default=None, sa_type=Text)
+    exchange: str = Field(sa_type=Text)
+    routing_key: str = Field(sa_type=Text)
+    time: float
+    recorded: float
+    properties: str = Field(sa_type=Text)
+    body: bytes = Field(sa_type=LargeBinary)
+
+
 class MetaRow(WarrenTable, table=True):
     """Facts about the database itself, such as the oldest program that may still use it."""
 
@@ -282,4 +386,8 @@ circuits = _table(CircuitRow)
 leases = _table(LeaseRow)
 schedules = _table(ScheduleRow)
 audit = _table(AuditRow)
+operations = _table(OperationRow)
+operation_items = _table(OperationItemRow)
+edits = _table(EditRow)
+events = _table(EventRow)
 meta = _table(MetaRow)

@@ -112,8 +112,8 @@ async def test_two_processes_share_a_queue(broker: EmbeddedBroker, spawn: Spawn)
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
     assert sorted(int(i or 0) for i in mine + theirs) == list(range(400))
-    assert len(mine) > 40
-    assert len(theirs) > 40
+    assert mine  # which of them is quicker is no promise
+    assert theirs
 
 
 async def test_nothing_confirmed_is_lost_when_the_publisher_is_killed(connect: Connect, spawn: Spawn) -> None:
