@@ -20,7 +20,7 @@ help:
 	@echo "make check    style, types and the floors"
 	@echo "make format   put the style right"
 	@echo "make bench    throughput beside other libraries"
-	@echo "make picture  draw docs/demo.svg from a run of the demo"
+	@echo "make picture  draw docs/monitor-*.svg from a real run"
 	@echo "make clean    remove the environment and all caches"
 
 demo: $(VENV)/.runtime

@@ -12,12 +12,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.suites import engine, peers, publishing, starting
+from benchmarks.suites import engine, failures, peers, publishing, redriving, starting
 
 BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
     "consume": peers.consume,
     "emit": peers.emit,
     "publish": publishing.publish,
+    "redrive": redriving.redrive,
+    "failures": failures.failing,
     "embedded": engine.embedded,
     "sessions": engine.sessions,
     "rungs": engine.rungs,

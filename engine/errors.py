@@ -9,6 +9,7 @@
     │   ├── TopologyMismatch      a queue or exchange exists with other arguments
     │   ├── QueueMissing          the queue is not there
     │   └── PublishRefused
+    │       ├── ExchangeMissing   the exchange is not there
     │       └── Unroutable        confirmed by nobody: no queue takes it
     ├── DatabaseError
     │   ├── DatabaseUnavailable   not reached, locked, full, read-only
@@ -18,7 +19,9 @@
     ├── Reject                    raised by a handler: a dead letter at once
     ├── RetryLater                raised by a handler: an attempt that failed, with its own delay
     ├── HandlerTimeout            a handler ran past its time-out
+    ├── ReadOnly                  an operator who only looks asked for a change
     └── UsageError                the API was called in a way that cannot work
+        └── FilterError           a filter cannot be read
 
 Each carries `hint`, the next step for whoever reads it, and `exit_code`, what the
 command line ends with: 1 when the world is at fault, 2 when the call is.
@@ -58,6 +61,21 @@ class PluginError(WarrenError):
 
 class UsageError(WarrenError):
     """The API was called in a way that cannot work."""
+
+    exit_code = 2
+
+
+class FilterError(UsageError):
+    """A filter cannot be read. `column` and `width` say which characters of it, counted from 0."""
+
+    def __init__(self, message: str, *, hint: str = "", column: int = 0, width: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.column = column
+        self.width = width
+
+
+class ReadOnly(WarrenError):
+    """An operator who only looks asked for a change. Nothing was touched."""
 
     exit_code = 2
 
@@ -105,6 +123,10 @@ class PublishRefused(BrokerError):
     def __init__(self, message: str, *, hint: str = "", lasting: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.lasting = lasting
+
+
+class ExchangeMissing(PublishRefused):
+    """The exchange is not on the broker."""
 
 
 class Unroutable(PublishRefused):

@@ -27,6 +27,11 @@ def publish(url: str, runs: int, count: int) -> None:
     )
 
 
+def bare_rate(url: str, count: int) -> float:
+    """Messages a second of the bare loop, once: for others who publish."""
+    return _once(url, "bare", count)
+
+
 def _once(url: str, name: str, count: int) -> float:
     queue = f"bench-{uuid.uuid4().hex[:8]}"
     asyncio.run(_declare(url, queue))

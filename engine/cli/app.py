@@ -8,16 +8,22 @@ import typer
 
 from engine.cli.grammar import EXIT_CODES, Command, Group
 from engine.cli.verbs import (
+    audit,
     database,
     demo,
     doctor,
+    events,
     failures,
+    monitor,
     new,
+    operations,
     publish,
     queues,
     redrive,
+    replay,
     schedules,
     topology,
+    trace,
     worker,
     workers,
 )
@@ -63,8 +69,8 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
     app.callback()(_root)
-    for module in (demo, worker, publish, workers, redrive, doctor):
+    for module in (demo, monitor, worker, publish, workers, redrive, replay, trace, audit, doctor):
         app.command(module.NAME, cls=Command, epilog=module.EXAMPLES)(module.verb)
-    for group in (queues, schedules, failures, topology, database, new):
+    for group in (queues, schedules, failures, operations, events, topology, database, new):
         app.add_typer(group.build(), name=group.NAME)
     return app

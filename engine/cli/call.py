@@ -19,7 +19,9 @@ from engine.errors import ConfigurationError, PluginError
 if TYPE_CHECKING:
     from engine.brokers.base import Broker
     from engine.model.handler import HandlerSpec
+    from engine.model.masking import Masking
     from engine.model.scheduled import ScheduleSpec
+    from engine.operations.operator import Operator
     from engine.runtime.plugins import Plugins
     from engine.settings import Settings
     from engine.storage.database import Database
@@ -30,7 +32,7 @@ class Call:
 
     def __init__(self, context: typer.Context) -> None:
         self.options = options(context)
-        self.output = Output(self.options.json)
+        self.output = Output(self.options.json, lambda: self.operator.allow("change anything"))
         if self.options.project is not None:
             _enter(self.options.project)
         configure_logging(self.options.log_level or "warning")
@@ -41,6 +43,20 @@ class Call:
         from engine.settings import Settings
 
         return Settings.load(**self.options.overrides())
+
+    @cached_property
+    def operator(self) -> Operator:
+        """Who calls, and whether he may change something."""
+        from engine.operations.operator import Operator
+
+        return Operator.present(read_only=self.settings.read_only)
+
+    @cached_property
+    def masking(self) -> Masking:
+        """What is hidden of messages that are shown."""
+        from engine.operations.masking import masking_for
+
+        return masking_for(self.settings)
 
     def specs(self, plugins: Sequence[str] = ()) -> list[HandlerSpec]:
         """The handlers of these plugins, else those of the project. Raises `PluginError`."""
@@ -80,7 +96,8 @@ class Call:
         """The database, open. Raises a `DatabaseError` that says what to do."""
         from engine.storage.database import Database
 
-        database = await Database.open(self.settings.database_url, migrate=self.settings.migrate)
+        settings = self.settings
+        database = await Database.open(settings.database_url, migrate=settings.migrate and not settings.read_only)
         try:
             yield database
         finally:

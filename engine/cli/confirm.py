@@ -16,8 +16,9 @@ LARGE = 100
 def confirm(output: Output, question: str, *, yes: bool, count: int = 0, large: int = LARGE) -> None:
     """Return if the operator agrees. Ends the call with exit code 1 if he does not, 2 if nobody can be asked.
 
-    From `large` on the count must be typed.
+    From `large` on the count must be typed. Raises `ReadOnly` before it asks for what will be refused anyway.
     """
+    output.permit()
     if yes:
         return
     if output.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):

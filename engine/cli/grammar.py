@@ -13,8 +13,8 @@ from engine.cli.options import PANEL, global_parameters
 #: The sections of `warren --help`, and the verbs in them; what is in none comes last.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Run": ("demo", "new", "worker", "publish"),
-    "Look": ("queues", "workers", "schedules", "failures", "topology", "doctor"),
-    "Put right": ("redrive", "db"),
+    "Look": ("monitor", "queues", "workers", "schedules", "failures", "trace", "events", "audit", "topology", "doctor"),
+    "Put right": ("redrive", "replay", "operations", "db"),
 }
 
 EXIT_CODES = """\b

@@ -24,11 +24,13 @@ class Options:
     json: bool = False
     log_level: str | None = None
     debug: bool = False
+    read_only: bool = False
 
     def overrides(self) -> dict[str, Any]:
         """The settings that were given, by their names in `Settings`."""
         said = {"broker": self.broker, "database": self.database, "log_level": self.log_level}
-        return {name: value for name, value in said.items() if value is not None}
+        found = {name: value for name, value in said.items() if value is not None}
+        return {**found, "read_only": True} if self.read_only else found
 
 
 def options(context: typer.Context) -> Options:
@@ -78,6 +80,10 @@ def _global(
             "--log-level", metavar="LEVEL", callback=_level, help="debug, info, warning or error.  [WARREN_LOG_LEVEL]"
         ),
     ] = None,
+    read_only: Annotated[
+        bool,
+        typer.Option("--read-only", callback=_keep, help="Refuse whatever changes something.  [WARREN_READ_ONLY]"),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", callback=_keep, help="Show the traceback of an unexpected error.")
     ] = False,

@@ -31,10 +31,11 @@ def number(key: str, title: str, show: Callable[[Any], str] | None = None) -> Co
 
 
 class Output:
-    """Where a verb prints. `as_json`: one object instead of text."""
+    """Where a verb prints. `as_json`: one object instead of text. `permit` raises where nothing may be changed."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, permit: Callable[[], None] = lambda: None) -> None:
         self.as_json = as_json
+        self.permit = permit
         self.terminal = sys.stdout.isatty()
 
     def result(self, value: Mapping[str, Any]) -> None:

@@ -49,7 +49,15 @@ async def publish_wish(call: Call, wish: Wish) -> None:
     async with call.broker() as broker:
         with progress(call.output, "publishing", wish.count) as advance:
             sent = await publish(
-                broker, settings.app, exchange, event, now=time.time(), delay=delay, count=wish.count, advance=advance
+                broker,
+                settings.app,
+                exchange,
+                event,
+                operator=call.operator,
+                now=time.time(),
+                delay=delay,
+                count=wish.count,
+                advance=advance,
             )
     hint = suggestion(wish.type, await _patterns(call, specs)) if sent.unrouted else ""
     _print(call, wish, sent, exchange, delay, hint)

@@ -22,6 +22,10 @@ from engine.model.headers import (
     CANCELLABLE,
     DELAY_HEADERS,
     DUE,
+    EXCHANGE,
+    MISSED,
+    ROUTING_KEY,
+    RUN,
     SLACK,
     TARGET_EXCHANGE,
     TARGET_KEY,
@@ -87,6 +91,8 @@ def plan(app: str, publication: Publication, due: float, now: float, *, exact: b
         wrapped[TARGET_OPTIONAL] = True
     if cancellable(publication.message):
         wrapped[CANCELLABLE] = True
+    if looks := missed(publication):
+        wrapped[MISSED] = looks
     message = replace(publication.message, headers=wrapped)
     return Publication("", rung_queue(app, next_rung(remaining, slack)), message)
 
@@ -113,14 +119,18 @@ def _cheapest(lowest: int, highest: int) -> int:
 def unwrap(delivery: Delivery) -> tuple[Publication, float]:
     """What a delivery from the `due` queue is: the publication to its target, and when it is due.
 
-    The publication keeps what `plan` needs to send it on. Raises `DecodingError` when the
-    headers of the delay are missing or make no sense.
+    The publication keeps what `plan` needs to send it on. One that was given up here and redriven is due
+    at 0.0, where it was to go at first. Raises `DecodingError` when the headers of the delay are missing
+    or make no sense.
     """
     if delivery.defect is not None:
         raise DecodingError(f"The headers of a delayed message cannot be read: {delivery.defect}")
     headers = delivery.message.headers
     due = read_int(headers, DUE, -1, 0, _LATEST)
     exchange, key = headers.get(TARGET_EXCHANGE), headers.get(TARGET_KEY)
+    optional = headers.get(TARGET_OPTIONAL) is True
+    if due < 0 and RUN in headers and headers.get(EXCHANGE):
+        due, exchange, key, optional = 0, headers.get(EXCHANGE), headers.get(ROUTING_KEY), True
     if due < 0:
         raise DecodingError(f"A delayed message does not say when it is due (header {DUE}).")
     if not isinstance(exchange, str) or not isinstance(key, str) or not (exchange or key):
@@ -133,13 +143,26 @@ def unwrap(delivery: Delivery) -> tuple[Publication, float]:
         kept[SLACK] = slack
     if cancellable(delivery.message):
         kept[CANCELLABLE] = True
+    if MISSED in headers:
+        kept[MISSED] = headers[MISSED]
     message: Message = replace(delivery.message, headers=kept)
-    return Publication(exchange, key, message, headers.get(TARGET_OPTIONAL) is not True), due / 1000
+    return Publication(exchange, key, message, not optional), due / 1000
 
 
 def cancellable(message: Message) -> bool:
     """Whether the delayed message may have been cancelled."""
     return message.headers.get(CANCELLABLE) is True
+
+
+def missed(publication: Publication) -> int:
+    """At how many looks in a row its target was not there."""
+    return read_int(publication.message.headers, MISSED, 0, 0, _LATEST)
+
+
+def with_missed(publication: Publication, looks: int) -> Publication:
+    """The publication, which on its next rung says at how many looks its target was not there."""
+    headers = {**publication.message.headers, MISSED: looks}
+    return replace(publication, message=replace(publication.message, headers=headers))
 
 
 def _without_delay(headers: Headers) -> dict[str, HeaderValue]:

@@ -70,6 +70,7 @@ class HandlerSpec:
     emits: tuple[type[EventData], ...] = ()
     batch: int | None = None
     batch_wait: float = 0.0
+    circuit: int | None = None
     is_async: bool = True
     file: str = ""
     line: int = 0
@@ -109,6 +110,7 @@ def handler(
     emits: Iterable[type[EventData]] = (),
     batch: int | None = None,
     batch_wait: float = 0.0,
+    circuit: int | None = None,
 ) -> Callable[[F], F]:
     """Declare a function as the handler of events, by class or topic pattern.
 
@@ -118,7 +120,8 @@ def handler(
     it holds. `key` names what is handled serially; `idempotency_key` replaces the event id in
     telling duplicates; each is a payload field or a plain function of the event. `emits` lists all that
     the handler may emit. A handler of `list[Event[…]]` gets up to `batch` events (100 unless said) at a time,
-    and waits at most `batch_wait` seconds for them. The function is returned unchanged. Raises `PluginError`.
+    and waits at most `batch_wait` seconds for them. After `circuit` failures in a row, of one cause, its queue is
+    left alone for a while; 0 never, None as the settings say. The function is returned unchanged. Raises `PluginError`.
     """
     # The frame of the declaration: a wrapped function would name the file of its wrapper.
     frame = sys._getframe(1)  # noqa: SLF001
@@ -129,6 +132,8 @@ def handler(
     patterns, models = _subjects(subjects, at)
     _check_options(at, queue, exchange, retry, timeout, concurrency, prefetch, key, idempotency_key)
     _check_batch(at, batch, batch_wait, prefetch)
+    if circuit is not None and (type(circuit) is not int or circuit < 0):
+        raise PluginError(f"{at}: circuit={circuit!r} is not a whole number from 0", hint="0 turns the circuit off.")
     emitted = _emits(emits, at)
 
     def declare(function: F) -> F:
@@ -151,6 +156,7 @@ def handler(
             emits=emitted,
             batch=batch,
             batch_wait=float(batch_wait),
+            circuit=circuit,
             is_async=inspect.iscoroutinefunction(function),
             file=file,
             line=line,

@@ -30,7 +30,9 @@ TARGET_KEY: Final = "warren-target-key"
 TARGET_OPTIONAL: Final = "warren-target-optional"
 #: Set on a delayed message that may have been cancelled: the database is asked before it goes to its target.
 CANCELLABLE: Final = "warren-cancellable"
-DELAY_HEADERS: Final = frozenset({DUE, SLACK, TARGET_EXCHANGE, TARGET_KEY, TARGET_OPTIONAL, CANCELLABLE})
+#: At how many looks in a row its target was not there.
+MISSED: Final = "warren-missed"
+DELAY_HEADERS: Final = frozenset({DUE, SLACK, TARGET_EXCHANGE, TARGET_KEY, TARGET_OPTIONAL, CANCELLABLE, MISSED})
 
 #: What a dead letter carries; times in milliseconds since the epoch.
 REASON: Final = "warren-reason"

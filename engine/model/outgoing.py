@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from engine.model.event import Event
 from engine.model.message import Message
 
 
@@ -17,13 +18,15 @@ class Kind(StrEnum):
     DEAD = "dead"
     PARK = "park"
     REDRIVE = "redrive"
+    REPLAY = "replay"
 
 
 class Outgoing(NamedTuple):
     """What the relay publishes, and deletes on the confirm.
 
     `id` sorts by time of creation. `due`, in seconds since the epoch, holds it back on the
-    delay rungs until then; None sends it at once.
+    delay rungs until then; None sends it at once. `event` is what it carries, where that is to be
+    logged with it.
     """
 
     id: str
@@ -34,3 +37,4 @@ class Outgoing(NamedTuple):
     mandatory: bool
     due: float | None
     created: float
+    event: Event[Any] | None = None

@@ -48,6 +48,19 @@ class Histogram:
 
 
 @dataclass(slots=True)
+class Holds:
+    """Sessions that a handler held for over a second: how many, and the seconds of the longest."""
+
+    count: int = 0
+    longest: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self.count += 1
+        self.longest = max(self.longest, seconds)
+
+
+@dataclass(slots=True)
 class HandlerStats:
     """Counters of one handler in one worker, since the worker started.
 
@@ -64,6 +77,7 @@ class HandlerStats:
     parked: int = 0
     in_flight: int = 0
     latency: Histogram = field(default_factory=Histogram)
+    holds: Holds = field(default_factory=Holds)
 
     def snapshot(self) -> HandlerStats:
         """A copy that later counting does not change."""
@@ -77,6 +91,7 @@ class HandlerStats:
             self.parked,
             self.in_flight,
             Histogram(self.latency.counts, self.latency.seconds),
+            Holds(self.holds.count, self.holds.longest),
         )
 
 
@@ -93,4 +108,7 @@ def total(many: Iterable[HandlerStats]) -> HandlerStats:
         result.parked += one.parked
         result.in_flight += one.in_flight
         result.latency.merge(one.latency)
+        result.holds = Holds(
+            result.holds.count + one.holds.count, max(result.holds.longest, one.holds.longest)
+        )  # fmt: skip
     return result

@@ -2,6 +2,7 @@
 
     events (topic) ──pattern──▶ <queue> ──<app>.dlx (direct)──▶ <queue>.dlq
     <app>.delay.<d> (TTL d) ──▶ <app>.due ──<app>.dlx──▶ <app>.due.dlq
+    events (topic) ──journal's patterns──▶ <app>.journal ──<app>.dlx──▶ <app>.journal.dlq
 
 Every queue is a quorum queue. What dead-letters does so at least once, which RabbitMQ
 grants only with `reject-publish` (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering).
@@ -99,22 +100,48 @@ def due_name(app: str) -> str:
     return f"{app}.due"
 
 
+def journal_name(app: str) -> str:
+    """The queue from which foreign events go into the log."""
+    return f"{app}.journal"
+
+
 def handler_topology(app: str, routes: Sequence[Route]) -> Topology:
     """What the handlers need: their exchanges, and a queue each with its dead-letter queue.
 
     Raises `PluginError` for a pattern or name that cannot be, and for a queue that two routes claim.
     """
-    dlx = _dead_letter_exchange(app)
-    exchanges = {dlx.name: dlx}
-    queues: dict[str, Queue] = {}
-    bindings: dict[Binding, None] = {}
-    reserved = {due_name(app), *(rung_queue(app, ms) for ms in RUNGS)}
+    _dead_letter_exchange(app)
+    reserved = {due_name(app), journal_name(app), *(rung_queue(app, ms) for ms in RUNGS)}
     for route in routes:
-        check_queue_name(route.queue)
         if route.queue in reserved or route.queue.endswith(".dlq"):
             raise PluginError(
                 f"The queue name {route.queue!r} is one that Warren makes for itself.", hint="Choose another queue=."
             )
+    return _routed(app, routes)
+
+
+def journal_topology(app: str, exchange: str, patterns: Sequence[str]) -> Topology:
+    """The queue that takes events of these patterns for the log; nothing without patterns.
+
+    Raises `ConfigurationError` for a pattern that cannot be.
+    """
+    if not patterns:
+        return Topology()
+    try:
+        return _routed(app, [Route(journal_name(app), exchange, patterns)])
+    except PluginError as error:
+        raise ConfigurationError(
+            f"The setting journal: {error.message}", hint=error.hint or 'For example journal = ["order.*"].'
+        ) from None
+
+
+def _routed(app: str, routes: Sequence[Route]) -> Topology:
+    dlx = _dead_letter_exchange(app)
+    exchanges = {dlx.name: dlx}
+    queues: dict[str, Queue] = {}
+    bindings: dict[Binding, None] = {}
+    for route in routes:
+        check_queue_name(route.queue)
         if route.queue in queues:
             raise PluginError(f"Two handlers claim the queue {route.queue!r}.", hint="Give one of them another queue=.")
         check_exchange_name(route.exchange)

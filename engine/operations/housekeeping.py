@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
+from engine.operations.operator import Operator
 from engine.operations.writing import write
-from engine.storage import audit, outbox, records, size
+from engine.storage import audit, outbox, pruning, size
 from engine.storage.database import Database
+from engine.storage.pruning import Slice
+from engine.storage.record_statements import Key
+from engine.storage.schema import Standing
 
-#: Records forgotten in one transaction.
-GROUP = 1000
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+#: Records looked at in one read, and forgotten in one transaction.
+SLICE, GROUP = 2000, 250
 
 
 class State(NamedTuple):
@@ -33,17 +41,50 @@ async def look(database: Database) -> State:
     )
 
 
+async def upgrade(url: str, *, operator: Operator) -> Standing:
+    """Bring the database at this URL up to date, and say where it stands. Raises `ReadOnly` and `DatabaseError`."""
+    operator.allow("migrate the database")
+    database = await Database.open(url, migrate=True)
+    await database.close()
+    return await Database.standing(url)
+
+
 async def prunable(database: Database, before: float) -> int:
     """How many records `prune` would forget."""
-    return await database.read(lambda connection: size.prunable(connection, before))
+    return sum([len(found.old) async for found in _walk(database, before)])
 
 
-async def prune(database: Database, before: float, *, who: str, advance: Callable[[int], None] = lambda _: None) -> int:
-    """Forget the records of messages that were handled before this time; how many there were."""
+async def _walk(database: Database, before: float) -> AsyncIterator[Slice]:
+    """The records of all queues that ended before this time, as the housekeeping of the workers finds them."""
+    after: Key | None = ("", "")
+    while after is not None:
+        found = await database.read(partial(_look, after, before))
+        yield found
+        after = found.next
+
+
+def _look(after: Key, before: float, connection: Connection) -> Slice:
+    return pruning.look(connection, after, None, before, SLICE)
+
+
+def _forget(old: Sequence[tuple[str, str, str]], before: float, connection: Connection) -> int:
+    return pruning.forget(connection, old, before)
+
+
+async def prune(
+    database: Database, before: float, *, operator: Operator, advance: Callable[[int], None] = lambda _: None
+) -> int:
+    """Forget the records of messages that ended before this time; how many there were. Raises `ReadOnly`.
+
+    A dead one stays as long as its failure is open or on its way back: a redrive goes by it.
+    """
+    operator.allow("prune records")
     total = 0
-    while pruned := await write(database, lambda connection: records.prune(connection, before, GROUP)):
-        total += pruned
-        advance(pruned)
-    entry = audit.Entry(time.time(), who, "prune", "", {"before": before}, {"pruned": total})
+    async for found in _walk(database, before):
+        for start in range(0, len(found.old), GROUP):
+            pruned = await write(database, partial(_forget, found.old[start : start + GROUP], before))
+            total += pruned
+            advance(pruned)
+    entry = audit.Entry(time.time(), operator.who, "prune", "", {"before": before}, {"pruned": total})
     await write(database, lambda connection: audit.append(connection, entry))
     return total

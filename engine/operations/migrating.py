@@ -23,6 +23,7 @@ from engine.brokers.base import Broker, Depth
 from engine.errors import BrokerError, UsageError
 from engine.model.topology import NO_DELIVERY_LIMIT, Arguments, Binding, Queue, Topology
 from engine.operations.moving import GROUP, ROUNDS, Moved, keep_all, pump
+from engine.operations.operator import Operator
 from engine.operations.workers import living
 from engine.operations.writing import write
 from engine.storage import audit
@@ -97,11 +98,12 @@ async def migrate(
     planned: Plan,
     wanted: Topology,
     *,
-    who: str,
+    operator: Operator,
     why: str,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Moved:
-    """Make the queue anew; what was moved back into it. Call it again when it was interrupted."""
+    """Make the queue anew; what was moved back into it. Call it again when it was interrupted. Raises `ReadOnly`."""
+    operator.allow("migrate a queue")
     queue = planned.queue
     outcome, moved = "interrupted", Moved()
     try:
@@ -110,7 +112,7 @@ async def migrate(
     finally:
         entry = audit.Entry(
             time.time(),
-            who,
+            operator.who,
             "migrate",
             why,
             {"queue": queue, "difference": planned.detail},

@@ -19,6 +19,7 @@ from engine.model import headers as names
 from engine.model.codec import Envelope, decode
 from engine.model.message import Delivery, Headers, Message, Publication
 from engine.model.record import Claim, Holder, Record, Skip, State, decide
+from engine.operations.operator import Operator
 from engine.operations.writing import write
 from engine.runtime.intake import MOST_RUNS, body_hash, carried_key, readable_id, routed_by
 from engine.runtime.keys import key_hash
@@ -175,15 +176,16 @@ async def move(
     broker: Broker,
     planned: Plan,
     *,
-    who: str,
+    operator: Operator,
     why: str,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Moved:
     """Move what waits. What the source's own records know to be handled, or to have a successor, is not moved.
 
     In the target each begins anew: no run, no attempts. Its record in the source is forgotten, so
-    that it can be moved back. Safe to interrupt, and to do again.
+    that it can be moved back. Safe to interrupt, and to do again. Raises `ReadOnly`.
     """
+    operator.allow("move messages")
     source, target = planned.source, planned.target
     keys = _Keys(database, source)
     dead = source.endswith(".dlq")
@@ -208,7 +210,12 @@ async def move(
         outcome = "done"
     finally:
         entry = audit.Entry(
-            time.time(), who, "move", why, {"from": source, "to": target}, {"state": outcome, **total._asdict()}
+            time.time(),
+            operator.who,
+            "move",
+            why,
+            {"from": source, "to": target},
+            {"state": outcome, **total._asdict()},
         )
         await write(database, partial(audit.append, entry=entry))
     return total

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.brokers.base import Broker, Depth
 from engine.errors import UsageError
 from engine.model.handler import HandlerSpec
-from engine.model.topology import dlq_name
+from engine.model.topology import dlq_name, journal_name
+from engine.operations.operator import Operator
 from engine.operations.workers import living
 from engine.operations.writing import write
 from engine.storage import audit, pauses, workers
 from engine.storage.database import Database
-from engine.storage.workers import DeclaredQueue, Worker
+from engine.storage.workers import JOURNAL, DeclaredQueue, Worker
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,6 +35,8 @@ class Orphan(NamedTuple):
     @property
     def advice(self) -> str:
         """The commands that put it right."""
+        if self.handler == JOURNAL:
+            return f"The setting `journal` names no patterns here. Name them, or delete it: `warren topology delete {self.queue}`."
         return (
             f"It was declared for {self.handler}. If the handler was renamed: `warren topology move {self.queue} "
             f'{self.heir or "NEW"}`, or give it queue="{self.queue}". Then, or if it is gone: '
@@ -72,15 +75,23 @@ def _heir(orphan: DeclaredQueue, owned: Mapping[str, Collection[str]]) -> str | 
 
 
 def owned_by(
-    app: str, specs: Sequence[HandlerSpec], alive: Sequence[Worker], declared: Sequence[DeclaredQueue]
+    app: str,
+    specs: Sequence[HandlerSpec],
+    alive: Sequence[Worker],
+    declared: Sequence[DeclaredQueue],
+    journal: Sequence[str] = (),
 ) -> dict[str, tuple[str, ...]]:
-    """The queues of these handlers and of living workers, with their patterns."""
+    """The queues of these handlers and of living workers, with their patterns; `journal` are those of the setting."""
     patterns = {queue.queue: queue.patterns for queue in declared}
     owned = {queue: patterns.get(queue, ()) for worker in alive for queue in worker.info.get("handlers", ())}
+    if journal:
+        owned[journal_name(app)] = tuple(journal)
     return {**owned, **{spec.queue_for(app): tuple(spec.patterns) for spec in specs}}
 
 
-async def look(database: Database, broker: Broker, app: str, specs: Sequence[HandlerSpec]) -> list[Orphan]:
+async def look(
+    database: Database, broker: Broker, app: str, specs: Sequence[HandlerSpec], journal: Sequence[str] = ()
+) -> list[Orphan]:
     """The orphans of an application. Changes nothing."""
     ids = frozenset(await living(database, app))
 
@@ -91,7 +102,7 @@ async def look(database: Database, broker: Broker, app: str, specs: Sequence[Han
     declared, alive = await database.read(read)
     names = [queue.queue for queue in declared]
     depths = await broker.depths([*names, *map(dlq_name, names)])
-    return find(declared, owned_by(app, specs, alive, declared), depths)
+    return find(declared, owned_by(app, specs, alive, declared, journal), depths)
 
 
 class Deletion(NamedTuple):
@@ -118,11 +129,12 @@ async def plan_deletion(broker: Broker, queue: str) -> Deletion:
     return Deletion(queue, 0 if depth is None else depth.ready, 0 if letters is None else letters.ready)
 
 
-async def delete(database: Database, broker: Broker, planned: Deletion, *, who: str, why: str) -> int:
+async def delete(database: Database, broker: Broker, planned: Deletion, *, operator: Operator, why: str) -> int:
     """Delete the queue and its dead-letter queue, and forget that it was declared; how many messages were lost.
 
-    Raises `UsageError` when there are more messages by now than the plan says.
+    Raises `UsageError` when there are more messages by now than the plan says, and `ReadOnly`.
     """
+    operator.allow("delete queues")
     now = await plan_deletion(broker, planned.queue)
     if now.lost > planned.lost:
         raise UsageError(
@@ -131,7 +143,7 @@ async def delete(database: Database, broker: Broker, planned: Deletion, *, who: 
     lost = await broker.delete_queue(planned.queue)
     if not planned.queue.endswith(".dlq"):
         lost += await broker.delete_queue(dlq_name(planned.queue))
-    entry = audit.Entry(time.time(), who, "delete", why, {"queue": planned.queue}, {"lost": lost})
+    entry = audit.Entry(time.time(), operator.who, "delete", why, {"queue": planned.queue}, {"lost": lost})
     await write(database, partial(_forget, queue=planned.queue, entry=entry))
     return lost
 

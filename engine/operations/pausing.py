@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import UsageError
 from engine.model.names import nearest
+from engine.operations.operator import Operator
 from engine.operations.writing import write
 from engine.storage import audit, pauses
 from engine.storage.database import Database
@@ -40,11 +41,13 @@ def check_known(queues: Sequence[str], known: Sequence[str]) -> None:
             )
 
 
-async def pause(database: Database, queues: Sequence[str], *, who: str, why: str) -> list[str]:
+async def pause(database: Database, queues: Sequence[str], *, operator: Operator, why: str) -> list[str]:
     """Pause queues; those that were not paused before. Workers follow within about two seconds.
 
-    What a worker runs then is finished; what it only holds goes back, and counts no attempt.
+    What a worker runs then is finished; what it only holds goes back, and counts no attempt. Raises `ReadOnly`.
     """
+    operator.allow("pause queues")
+    who = operator.who
 
     def work(connection: Connection) -> list[str]:
         now = time.time()
@@ -56,8 +59,10 @@ async def pause(database: Database, queues: Sequence[str], *, who: str, why: str
     return await write(database, work)
 
 
-async def resume(database: Database, queues: Sequence[str], *, who: str, why: str) -> list[str]:
-    """Resume queues, and close their circuits; those for which that changed something."""
+async def resume(database: Database, queues: Sequence[str], *, operator: Operator, why: str) -> list[str]:
+    """Resume queues, and close their circuits; those for which that changed something. Raises `ReadOnly`."""
+    operator.allow("resume queues")
+    who = operator.who
 
     def work(connection: Connection) -> list[str]:
         changed = []

@@ -16,6 +16,7 @@ from engine.model.event import Event, EventData
 from engine.model.message import Publication
 from engine.model.names import check_type, flaw, nearest
 from engine.model.topology import Exchange, Topology, delay_topology, topic_matches
+from engine.operations.operator import Operator
 from engine.runtime.ids import new_id
 
 #: Messages confirmed together.
@@ -107,6 +108,7 @@ async def publish(
     exchange: str,
     event: Event[dict[str, Any]],
     *,
+    operator: Operator,
     now: float,
     delay: float = 0.0,
     count: int = 1,
@@ -114,8 +116,9 @@ async def publish(
 ) -> Sent:
     """Publish an event `count` times, each with an id of its own; returns once all are confirmed.
 
-    Raises what the broker answered where it did not confirm.
+    Raises what the broker answered where it did not confirm, and `ReadOnly`.
     """
+    operator.allow("publish")
     await broker.declare(Topology(exchanges=(Exchange(exchange),)))
     if delay > 0:
         await broker.declare(delay_topology(app))

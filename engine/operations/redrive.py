@@ -1,46 +1,35 @@
 """Redrive: failed messages go back to their own queues, each once.
 
-    filter ─▶ plan (frozen ids, verdicts) ─▶ execute (in groups) ─▶ relay ─▶ verify
+    filter ─▶ plan (frozen ids, verdicts) ─▶ start (a recorded operation) ─▶ workers perform it
 
-A plan changes nothing. Executing judges each failure again, in the transaction that raises
-the run of its record, puts the message into the outbox, marks the failure and writes the
-audit: whatever happened since the plan was made, a message is never sent twice.
+A plan changes nothing. What is sent is judged once more when it is sent (see
+engine/runtime/redriving.py), so a plan may be as old as it likes.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.brokers.base import Broker
-from engine.model import headers as names
-from engine.model.message import HeaderValue
-from engine.model.outgoing import Kind, Outgoing
-from engine.model.record import Record
-from engine.operations.verdict import SENT, Verdict, judge, revived
-from engine.operations.writing import write
-from engine.runtime.ids import new_id
-from engine.runtime.keys import key_hash
-from engine.storage import audit, failure_search, failures, outbox, records
+from engine.model.operation import Operation, Options, default_options
+from engine.model.verdict import MEANING, SENT, Verdict, judge
+from engine.operations.operator import Operator
+from engine.operations.orders import Order, new_operation_id, order
+from engine.storage import failure_search, records, redriving
 from engine.storage.database import Database
 from engine.storage.failure_search import Filter
-from engine.storage.failures import FailureDetail, Outcome, Status
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-#: Failures that are read or redriven in one transaction.
-GROUP = 200
+__all__ = ["MEANING", "SENT", "Item", "Plan", "Verdict", "plan", "start"]
 
-#: Seconds between two looks at what became of redriven messages.
-LOOK_INTERVAL = 0.3
-
-#: Redrives take turns on PostgreSQL, since it lets two of them read the same records ("REDRIVE").
-_ADVISORY_LOCK = 0x52454452495645
+#: Failures that are judged in one read.
+GROUP = 1000
 
 
 class Item(NamedTuple):
@@ -52,15 +41,16 @@ class Item(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a redrive would do: the failures, frozen by their ids."""
+    """What a redrive would do: the failures, frozen by their ids. `operation` is the id it would have."""
 
     operation: str
     items: tuple[Item, ...]
     again: bool
+    wanted: Filter
 
     @property
     def ids(self) -> list[int]:
-        """The failures that would be sent."""
+        """The failures that would be sent, oldest first."""
         return [item.failure_id for item in self.items if item.verdict in SENT]
 
     def verdicts(self) -> Counter[Verdict]:
@@ -71,12 +61,15 @@ class Plan(NamedTuple):
         """How many messages each queue would get."""
         return Counter(item.queue for item in self.items if item.verdict in SENT)
 
-
-class Done(NamedTuple):
-    """What a redrive did: the failures that were sent, and the verdicts on all."""
-
-    sent: list[int]
-    verdicts: Counter[Verdict]
+    def asked(self) -> dict[str, Any]:
+        """What the operation has to know of it, as JSON has it."""
+        return {
+            "again": self.again,
+            "filter": _filter_dict(self.wanted),
+            "matched": len(self.items),
+            "verdicts": {str(verdict): count for verdict, count in self.verdicts().items()},
+            "queues": dict(self.queues()),
+        }
 
 
 async def plan(database: Database, broker: Broker | None, wanted: Filter, *, again: bool = False) -> Plan:
@@ -84,7 +77,7 @@ async def plan(database: Database, broker: Broker | None, wanted: Filter, *, aga
     ids = await database.read(lambda connection: failure_search.select_ids(connection, wanted))
     items: list[Item] = []
     for chunk in _chunks(ids):
-        items += await database.read(lambda connection, chunk=chunk: _judged(connection, chunk, again))  # type: ignore[misc]
+        items += await database.read(partial(_judged, chunk, again))
     there = {item.failure_id for item in items}
     items += [Item(missing, "", Verdict.UNKNOWN) for missing in wanted.ids or () if missing not in there]
     if broker is not None:
@@ -93,121 +86,54 @@ async def plan(database: Database, broker: Broker | None, wanted: Filter, *, aga
             item._replace(verdict=Verdict.NO_QUEUE) if item.verdict in SENT and depths.get(item.queue) is None else item
             for item in items
         ]
-    return Plan(new_id(), tuple(items), again)
+    return Plan(new_operation_id("redrive"), tuple(items), again, wanted)
 
 
-def _judged(connection: Connection, ids: Sequence[int], again: bool) -> list[Item]:
-    rows = failure_search.search(connection, Filter(ids=ids), limit=len(ids))
-    known = records.fetch(connection, [(row.queue, row.event_id) for row in rows])
-    by_id = {
-        row.id: Item(row.id, row.queue, judge(row, known.get((row.queue, row.event_id)), again=again)) for row in rows
+async def start(
+    database: Database, made: Plan, *, app: str, operator: Operator, why: str, options: Options | None = None
+) -> Operation:
+    """Record the redrive of what the plan froze; workers perform it. `options` None means what is sensible.
+
+    Raises `ReadOnly`, `UsageError` when there is nothing to send or the plan was started before, and
+    `DatabaseUnavailable`.
+    """
+    operator.allow("redrive messages")
+    ids = made.ids
+    wanted = Order(
+        id=made.operation,
+        app=app,
+        kind="redrive",
+        asked=made.asked(),
+        target="",
+        subjects=ids,
+        options=default_options(len(ids)) if options is None else options,
+    )
+    return await order(database, wanted, operator=operator, why=why)
+
+
+def _judged(ids: Sequence[int], again: bool, connection: Connection) -> list[Item]:
+    found = redriving.candidates(connection, ids)
+    known = records.fetch(connection, [(failed.queue, failed.event_id) for failed in found.values()])
+    return [
+        Item(failed.id, failed.queue, judge(failed, known.get((failed.queue, failed.event_id)), again=again))
+        for failed in (found[each] for each in ids if each in found)
+    ]
+
+
+def _filter_dict(wanted: Filter) -> dict[str, Any]:
+    """What the filter says; of many ids only how many there are."""
+    said = {each.name: getattr(wanted, each.name) for each in fields(wanted)}
+    return {
+        name: len(value) if name == "ids" and len(value) > GROUP else _plain(value)
+        for name, value in said.items()
+        if value is not None and value != ()
     }
-    return [by_id[each] for each in ids if each in by_id]
 
 
-async def execute(
-    database: Database, plan: Plan, *, who: str, why: str, advance: Callable[[int], None] = lambda _: None
-) -> Done:
-    """Send what the plan froze and what is still as it was. Workers' relays publish it."""
-    sent: list[int] = []
-    verdicts: Counter[Verdict] = Counter()
-    for chunk in _chunks(plan.ids):
-        group = _Group(plan, chunk, who, why)
-        items = await write(database, group.apply)
-        sent += [item.failure_id for item in items if item.verdict in SENT]
-        verdicts.update(item.verdict for item in items)
-        advance(len(chunk))
-    return Done(sent, verdicts)
-
-
-class _Group(NamedTuple):
-    """Some failures that are redriven in one transaction."""
-
-    plan: Plan
-    ids: Sequence[int]
-    who: str
-    why: str
-
-    def apply(self, connection: Connection) -> list[Item]:
-        now = time.time()
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
-        details = failures.get_many(connection, self.ids)
-        known = records.fetch(connection, [(detail.row.queue, detail.row.event_id) for detail in details], lock=True)
-        items: list[Item] = []
-        rows: list[Outgoing] = []
-        changed: dict[int, Record] = {}
-        for detail in details:
-            key = (detail.row.queue, detail.row.event_id)
-            verdict = judge(detail.row, known.get(key), again=self.plan.again)
-            items.append(Item(detail.row.id, detail.row.queue, verdict))
-            if verdict in SENT:
-                known[key] = changed[detail.row.id] = revived(detail.row, known.get(key), now)
-                rows.append(_outgoing(detail, known[key], now))
-        records.put(connection, list(changed.values()))
-        outbox.add(connection, None, rows)
-        for run in {record.run for record in changed.values()}:
-            same = [failure_id for failure_id, record in changed.items() if record.run == run]
-            failures.set_status(connection, same, Status.REDRIVEN, now=now, redriven_run=run)
-        audit.append(connection, self._entry(items, now))
-        return items
-
-    def _entry(self, items: Sequence[Item], now: float) -> audit.Entry:
-        counts = Counter(item.verdict for item in items)
-        return audit.Entry(
-            at=now,
-            who=self.who,
-            action="redrive",
-            why=self.why,
-            what={"operation": self.plan.operation, "failures": list(self.ids), "again": self.plan.again},
-            outcome={verdict.value: number for verdict, number in counts.items()},
-        )
-
-
-def _outgoing(detail: FailureDetail, record: Record, now: float) -> Outgoing:
-    """The message as it was, body byte for byte, to its own queue under the new run."""
-    row, original = detail.row, detail.original
-    kept = names.clean(original.headers, ours=True)
-    ours: dict[str, HeaderValue] = {
-        names.RUN: record.run,
-        names.EXCHANGE: row.exchange,
-        names.ROUTING_KEY: row.routing_key,
-    }
-    if row.body_hash == key_hash(row.event_id):  # its record goes by an idempotency key, not by its event id
-        ours[names.KEY] = row.event_id
-        own_id = original.message_id
-    else:
-        own_id = row.event_id
-    message = replace(original, headers={**kept, **ours}, message_id=own_id)
-    return Outgoing(new_id(), Kind.REDRIVE, "", row.queue, message, True, None, now)
-
-
-async def verify(
-    database: Database, ids: Sequence[int], *, seconds: float, advance: Callable[[int], None] = lambda _: None
-) -> Counter[Outcome]:
-    """What became of redriven failures; waits for at most `seconds` until none is pending."""
-    deadline = time.monotonic() + seconds
-    pending = list(ids)
-    found: Counter[Outcome] = Counter()
-    while True:
-        still: list[int] = []
-        for chunk in _chunks(pending):
-            rows = await database.read(
-                lambda connection, chunk=chunk: failure_search.search(connection, Filter(ids=chunk), limit=len(chunk))  # type: ignore[misc]
-            )
-            for row in rows:
-                if row.outcome in (None, Outcome.PENDING):
-                    still.append(row.id)
-                else:
-                    found[row.outcome] += 1
-        advance(len(pending) - len(still))
-        pending = still
-        if not pending or time.monotonic() >= deadline:
-            break
-        await asyncio.sleep(min(LOOK_INTERVAL, max(deadline - time.monotonic(), 0)))
-    if pending:
-        found[Outcome.PENDING] = len(pending)
-    return found
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, int | float | bool) else str(value)
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from engine.brokers.base import Broker
 from engine.model.delay import RUNGS, rung_queue
 from engine.model.handler import HandlerSpec
 from engine.model.topology import Difference, Topology, due_name
+from engine.operations.operator import Operator
 from engine.runtime.wanted import topology
 
 
-def wanted(app: str, specs: Sequence[HandlerSpec], exchange: str) -> Topology:
-    """All that a worker with these handlers declares; `exchange` is for handlers that name none."""
-    return topology(app, specs, exchange)
+def wanted(app: str, specs: Sequence[HandlerSpec], exchange: str, journal: Sequence[str] = ()) -> Topology:
+    """All that a worker with these handlers declares.
+
+    `exchange` is for handlers that name none, and for the journal, whose patterns are `journal`.
+    """
+    return topology(app, specs, exchange, journal)
+
+
+async def apply(broker: Broker, topology: Topology, *, operator: Operator) -> None:
+    """Declare what is missing; what is there stays as it is. Raises `ReadOnly` and `TopologyMismatch`."""
+    operator.allow("declare queues")
+    await broker.declare(topology)
 
 
 def without_delays(app: str, topology: Topology) -> Topology:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from engine.model.stats import HandlerStats, total
@@ -11,6 +11,20 @@ from engine.storage import workers
 from engine.storage.database import Database
 from engine.storage.liveness import Liveness
 from engine.storage.workers import Stats, Worker
+
+__all__ = (
+    "SILENT_AFTER",
+    "HandlerStats",
+    "WorkerState",
+    "as_dict",
+    "counts_dict",
+    "list_workers",
+    "living",
+    "states",
+    "summed",
+    "summed_up",
+    "word",
+)
 
 #: Seconds without a report after which a worker that is not proven dead counts as silent.
 SILENT_AFTER = 30.0
@@ -22,7 +36,8 @@ DEAD, SILENT, STOPPED = "dead", "silent", "stopped"
 class WorkerState(NamedTuple):
     """A worker: `state` is its own word while it lives, else `stopped`, `dead` or `silent`. Times in seconds.
 
-    `group` names the supervisor that started it, with `--processes`, else it is empty.
+    `group` names the supervisor that started it, with `--processes`, else it is empty. `queues` are those it
+    consumes, `handlers` what it counted of those that had something to count.
     """
 
     id: str
@@ -34,6 +49,7 @@ class WorkerState(NamedTuple):
     alive: bool
     started: float
     beat: float
+    queues: tuple[str, ...]
     handlers: list[Stats]
 
 
@@ -43,10 +59,17 @@ async def list_workers(database: Database, app: str) -> list[WorkerState]:
     stats = await database.read(workers.list_stats)
     liveness = await Liveness.open(database, None)
     try:
-        states = [_state(worker, stats, liveness.alive(worker.id), time.time()) for worker in known]
+        return states(known, stats, liveness.alive, time.time())
     finally:
         await liveness.close()
-    return sorted(states, key=lambda state: not state.alive)
+
+
+def states(
+    known: Iterable[Worker], stats: Sequence[Stats], alive: Callable[[str], bool], now: float
+) -> list[WorkerState]:
+    """These workers as an operator sees them at `now`, the living first; `alive` unless proven dead."""
+    found = [_state(worker, stats, alive(worker.id), now) for worker in known]
+    return sorted(found, key=lambda state: not state.alive)
 
 
 def _state(worker: Worker, stats: Sequence[Stats], proven: bool, now: float) -> WorkerState:
@@ -61,6 +84,7 @@ def _state(worker: Worker, stats: Sequence[Stats], proven: bool, now: float) -> 
         alive=state not in (DEAD, SILENT, STOPPED),
         started=worker.started,
         beat=worker.beat,
+        queues=tuple(sorted(worker.info.get("handlers", ()))),
         handlers=[one for one in stats if one.worker == worker.id],
     )
 
@@ -77,6 +101,11 @@ def word(said: str, proven: bool, silence: float) -> str:
 async def living(database: Database, app: str) -> list[str]:
     """The ids of the workers that live and report."""
     return [state.id for state in await list_workers(database, app) if state.alive]
+
+
+def summed_up(state: WorkerState) -> HandlerStats:
+    """What a worker counted over all its handlers."""
+    return total(one.counts for one in state.handlers)
 
 
 def summed(states: Sequence[WorkerState]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from engine.brokers import TIMEOUT as CALL_TIMEOUT
 from engine.brokers import open_broker
 from engine.brokers.base import Broker
 from engine.errors import DatabaseError, DatabaseUnavailable, UsageError
@@ -83,7 +84,8 @@ class Engine:
             tracing.enable()
         broker = self._lent
         if broker is None:
-            broker = open_broker(self.settings.broker_url, app=self.settings.app)
+            timeout = min(CALL_TIMEOUT, self.timeout)
+            broker = open_broker(self.settings.broker_url, app=self.settings.app, timeout=timeout)
             await broker.connect()
         self._broker = broker
         try:
@@ -199,7 +201,8 @@ class Engine:
 
         if self._guest is None:
             raise self._trouble or self._without("The outbox lies in the database")
-        return Outbox(self._guest, session, self.settings.exchange, self._compose)
+        settings = self.settings
+        return Outbox(self._guest, session, settings.exchange, self._compose, logged=settings.event_log)
 
     async def publish_messages(
         self, messages: Sequence[tuple[str, Message]], *, delay: float = 0.0, mandatory: bool = False

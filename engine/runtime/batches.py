@@ -1,7 +1,9 @@
 """Batch handlers: several events in one call, and all their outcomes in one transaction.
 
 A batch that fails has no effect and is run again at once, one event at a time: so only
-the culprit counts a failed attempt.
+the culprit counts a failed attempt. These single runs share one time-out: what none of them has
+begun by then goes back to its queue, without an attempt, and comes in a later batch. So a batch
+holds its messages for no longer than three time-outs, however many they are.
 """
 
 from __future__ import annotations
@@ -96,8 +98,25 @@ class Batches:
         task.add_done_callback(self.tasks.discard)
 
     async def _each(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
+        """One by one, each in its whole time-out, until one time-out is over for all."""
+        begun = time.monotonic()
+        for index, job in enumerate(jobs):
+            if index and time.monotonic() - begun >= self._runner.timeout:
+                self._give_back(jobs[index:])
+                return
             await self._runner.run(job)
+
+    def _give_back(self, jobs: Sequence[Job]) -> None:
+        runner, now = self._runner, clock.now()
+        logger.warning(
+            "%s took longer than %g s over events of a failed batch; the other %d go back to their queue",
+            runner.name,
+            runner.timeout,
+            len(jobs),
+        )
+        for job in jobs:
+            assert job.record is not None
+            runner.settle.put(Outcome(job, transitions.unclaim(job.record, now), back=True))
 
     async def _together(self, jobs: Sequence[Job]) -> bool:
         """Whether it worked; if not, nothing of it remains."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.model.deadletter import DeadLetter
 from engine.model.outgoing import Outgoing
-from engine.model.record import MAX_DEATHS, Bury, Conflict, Decision, Holder, Join, Park, Record, Run, Skip
+from engine.model.record import MAX_DEATHS, STALE, Bury, Conflict, Decision, Holder, Join, Park, Record, Run, Skip
 from engine.runtime import clock, points
 from engine.runtime.job import Job
 from engine.runtime.promises import promise, travels
 from engine.runtime.resend import dead_row, first_failed, origin, park_row
-from engine.storage import records
+from engine.storage import records, redriving
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -49,6 +49,8 @@ class ClaimSection:
         decisions = records.claim(
             connection, [job.claim for job in items], worker=self._worker, holder=self._holder, now=now
         )
+        if any(isinstance(decision, Conflict) for decision in decisions):
+            decisions = _without_edited(connection, items, decisions)
         results: list[Claimed] = []
         rows: list[Outgoing] = []
         for job, decision in zip(items, decisions, strict=True):
@@ -135,3 +137,13 @@ class ClaimSection:
         """A claim that the database refuses, by itself: not ours to lose, so the broker keeps it."""
         logger.error("%s: %s cannot be claimed: %s", *item.key, error)
         self._hand.give_back(item)
+
+
+def _without_edited(connection: Connection, jobs: Sequence[Job], decisions: Sequence[Decision]) -> list[Decision]:
+    """A late copy of a message that was redriven with an edited body is stale, and no conflict."""
+    copies = [
+        (job.claim.queue, job.claim.event_id, job.claim.body_hash) if isinstance(decision, Conflict) else None
+        for job, decision in zip(jobs, decisions, strict=True)
+    ]
+    edited = redriving.edited_away(connection, [copy for copy in copies if copy is not None])
+    return [STALE if copy in edited else decision for copy, decision in zip(copies, decisions, strict=True)]

@@ -47,9 +47,10 @@ class Consumer:
         worker: str,
         exchange: str,
         concurrency: int | None,
-        session: Callable[[Callable[[float], None]], AsyncSession],
+        session: Callable[[Callable[[float], None], Callable[[float], None]], AsyncSession],
         threads: Executor,
         providers: Providers,
+        logged: bool = True,
     ) -> None:
         self.spec = spec
         self.name = spec.name
@@ -76,6 +77,7 @@ class Consumer:
             session=session,
             threads=threads,
             common=providers.given,
+            logged=logged,
         )
         self._batches: Batches | None = None
         self._serial: Serial | None = None

@@ -13,7 +13,7 @@ from engine.errors import DecodingError
 from engine.model import headers as names
 from engine.model.codec import Limits, decode
 from engine.model.deadletter import DeadLetter, fingerprint
-from engine.model.message import Delivery
+from engine.model.message import Delivery, Publication
 from engine.model.record import Claim, entomb
 from engine.model.topology import dlq_name, due_name
 from engine.runtime import clock, points
@@ -85,19 +85,53 @@ class DeadLetters:
         """A message of ours that cannot be understood becomes a failure, and is acked where it came from."""
         self._take(subscription, delivery, delivery.queue, reason)
 
-    def _take(self, subscription: Subscription, delivery: Delivery, queue: str, defect: str | None) -> None:
+    def undeliverable(
+        self, subscription: Subscription, delivery: Delivery, target: Publication, reason: str, detail: str
+    ) -> None:
+        """A due message that cannot get to its target becomes a failure, and is acked where it came from.
+
+        It is one of the queue that it was for; of the due queue where it was for an exchange.
+        """
+        queue = delivery.queue if target.exchange else target.routing_key
+        headers, now = delivery.message.headers, clock.now()
+        letter = DeadLetter(
+            reason=reason,
+            message=detail,
+            first_failed=names.read_int(headers, names.FIRST_FAILED, int(now * 1000), 0, int(now * 1000)) / 1000,
+            last_failed=now,
+            queue=queue,
+            exchange=names.read_str(headers, names.EXCHANGE, target.exchange),
+            routing_key=names.read_str(headers, names.ROUTING_KEY, target.routing_key),
+            fingerprint=fingerprint(reason, queue, ""),
+        )
+        self._take(subscription, delivery, queue, None, letter)
+
+    def _take(
+        self,
+        subscription: Subscription,
+        delivery: Delivery,
+        queue: str,
+        defect: str | None,
+        letter: DeadLetter | None = None,
+    ) -> None:
         self._open += 1
         self._idle.clear()
-        self._inlet.put(self._burial(subscription, delivery, queue, defect, clock.now()))
+        self._inlet.put(self._burial(subscription, delivery, queue, defect, letter, clock.now()))
 
     def _burial(
-        self, subscription: Subscription, delivery: Delivery, queue: str, defect: str | None, now: float
+        self,
+        subscription: Subscription,
+        delivery: Delivery,
+        queue: str,
+        defect: str | None,
+        given: DeadLetter | None,
+        now: float,
     ) -> Burial:
         message = delivery.message
         digest = body_hash(message.body)
-        told = DeadLetter.from_headers(message.headers) if defect is None else None
+        told = DeadLetter.from_headers(message.headers) if defect is None and given is None else None
         ours = told is not None
-        letter = told or DeadLetter.from_broker(queue, message.headers, now)
+        letter = given or told or DeadLetter.from_broker(queue, message.headers, now)
         event_type, correlation_id = message.type or "", message.correlation_id
         key = carried_key(message.headers)
         try:
@@ -113,7 +147,7 @@ class DeadLetters:
         except DecodingError as error:
             event_id = readable_id(message, digest)
             defect = defect or error.message
-        if defect and not ours:
+        if defect and not ours and given is None:
             letter = letter._replace(
                 reason="unreadable", message=defect, fingerprint=fingerprint("unreadable", queue, "")
             )
@@ -161,7 +195,8 @@ class DeadLetters:
             if record is not None:
                 records.put(connection, [record])
                 known[key] = record
-                found.append(burial.failure._replace(run=record.run))
+                attempts = max(burial.failure.attempts, record.attempts)
+                found.append(burial.failure._replace(run=record.run, attempts=attempts))
         failures.add(connection, found)
         return [None] * len(items)
 

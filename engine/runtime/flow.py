@@ -7,6 +7,7 @@ is opened by the worker that saw the failures; all follow, and one of them makes
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -57,7 +58,8 @@ class Breaker:
         #: Whether the database knows of it.
         self.known = False
         self.paused = False
-        self._threshold = threshold
+        #: Failures in a row that open the circuit; 0: it never opens.
+        self.threshold = threshold
         self._wake = wake
 
     def settled(self, outcome: Outcome) -> None:
@@ -65,8 +67,8 @@ class Breaker:
         if outcome.record.state is State.DONE:
             if self.circuit is not CLOSED:
                 self._move(circuits.succeeded(self.circuit))
-        elif self._threshold and (cause := self._cause(outcome)) is not None:
-            self._move(circuits.failed(self.circuit, cause, clock.now(), self._threshold))
+        elif self.threshold and (cause := self._cause(outcome)) is not None:
+            self._move(circuits.failed(self.circuit, cause, clock.now(), self.threshold))
 
     def _cause(self, outcome: Outcome) -> Cause | None:
         """What a failed attempt failed of; None for what says nothing of the handler's health."""
@@ -100,7 +102,10 @@ class Breaker:
 
 
 class Flow:
-    """Keeps the valves of a worker as the fleet and the circuits want them."""
+    """Keeps the valves of a worker as the fleet and the circuits want them.
+
+    `threshold` is for handlers that name none: after so many failures in a row a circuit opens; 0 never.
+    """
 
     def __init__(self, database: Database, worker: str, alive: Callable[[str], bool], *, threshold: int) -> None:
         self._database = database
@@ -112,7 +117,8 @@ class Flow:
 
     def add(self, consumer: Consumer, valve: Valve) -> None:
         """Have the flow of this queue."""
-        breaker = Breaker(consumer, valve, self._threshold, self._wake.set)
+        own = consumer.spec.circuit
+        breaker = Breaker(consumer, valve, self._threshold if own is None else own, self._wake.set)
         consumer.subscription = valve
         consumer.breaker = breaker
         self._breakers.append(breaker)
@@ -133,7 +139,8 @@ class Flow:
             self._wake.clear()
             for breaker in self._breakers:
                 if breaker.circuit.switch is Switch.OPEN:  # also while the database is away
-                    await breaker.valve.turn(Mode.SHUT)
+                    with contextlib.suppress(BrokerError):
+                        await breaker.valve.turn(Mode.SHUT)
             try:
                 found = await self._look()
             except DatabaseError as error:

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.runtime import clock
 from engine.runtime.consumer import Consumer
@@ -25,23 +25,58 @@ STATS_INTERVAL = 1.0
 BEAT_INTERVAL = 5.0
 
 
+class Queue(NamedTuple):
+    """A queue that a worker consumes."""
+
+    queue: str
+    handler: str
+    patterns: tuple[str, ...]
+
+
 class Heartbeat:
-    """Registers a worker, beats, and writes its counters, all through the group writer."""
+    """Registers a worker, beats, and writes its counters, all through the group writer.
+
+    `also` are queues that it consumes without a handler, with their patterns and whose they are.
+    """
 
     def __init__(
-        self, database: Database, worker: str, app: str, consumers: Sequence[Consumer], group: str = ""
+        self,
+        database: Database,
+        worker: str,
+        app: str,
+        consumers: Sequence[Consumer],
+        group: str = "",
+        also: Sequence[Queue] = (),
     ) -> None:
         self._database = database
         self._worker = worker
         self._app = app
         self._consumers = consumers
         self._group = group
+        self._queues = [
+            *(Queue(each.queue, each.name, tuple(each.spec.patterns)) for each in consumers),
+            *also,
+        ]
         self._state = "starting"
+        self._info: dict[str, Any] = {}
         self._written: dict[str, tuple[int, ...]] = {}
+        self._holds: dict[str, list[float]] = {}
 
     async def start(self) -> None:
         """Register the worker and the queues that it declared."""
         now = clock.now()
+        self._info = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "group": self._group,
+            "python": platform.python_version(),
+            "handlers": {each.queue: each.handler for each in self._queues},
+            "timeouts": {consumer.queue: consumer.spec.timeout for consumer in self._consumers},
+            "keyed": [consumer.queue for consumer in self._consumers if consumer.identity is not None],
+            "exchanges": {
+                consumer.queue: consumer.spec.exchange for consumer in self._consumers if consumer.spec.exchange_named
+            },
+        }
         row = workers.Worker(
             id=self._worker,
             app=self._app,
@@ -49,18 +84,10 @@ class Heartbeat:
             state="running",
             started=now,
             beat=now,
-            info={
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "group": self._group,
-                "python": platform.python_version(),
-                "handlers": {consumer.queue: consumer.name for consumer in self._consumers},
-                "timeouts": {consumer.queue: consumer.spec.timeout for consumer in self._consumers},
-            },
+            info=self._info,
         )
         queues = [
-            workers.DeclaredQueue(consumer.queue, self._app, consumer.name, tuple(consumer.spec.patterns), now, now)
-            for consumer in self._consumers
+            workers.DeclaredQueue(each.queue, self._app, each.handler, each.patterns, now, now) for each in self._queues
         ]
 
         def work(connection: Connection) -> None:
@@ -106,6 +133,16 @@ class Heartbeat:
                 rows.append(workers.Stats(self._worker, consumer.queue, consumer.name, now, stats.snapshot()))
         if rows:
             await self._database.write(lambda connection: workers.save_stats(connection, rows))
+        await self._save_holds()
+
+    async def _save_holds(self) -> None:
+        """Sessions that were held for over a second, by queue: how many, and the seconds of the longest. Rare."""
+        found = {each.queue: each.stats.holds for each in self._consumers if each.stats.holds.count}
+        holds = {queue: [held.count, round(held.longest, 3)] for queue, held in found.items()}
+        if holds != self._holds:
+            self._holds = holds
+            info = {**self._info, "holds": holds}
+            await self._database.write(lambda connection: workers.tell(connection, self._worker, info))
 
     async def finish(self) -> None:
         """Write the last counters and say that the worker has stopped."""

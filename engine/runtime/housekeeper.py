@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from engine.errors import DatabaseError
 from engine.runtime import clock
 from engine.runtime.leasing import Leases
-from engine.storage import pruning, workers
+from engine.storage import event_log, failure_fields, operations, pruning, workers
 from engine.storage.database import Database
 from engine.storage.record_statements import Key
 
@@ -32,11 +33,15 @@ SLICE, GROUP = 2000, 250
 PAUSE = 0.05
 #: Seconds for which a worker that stopped or died is shown.
 WORKERS_KEPT = 86400.0
+#: Seconds for which a schedule is remembered that no worker looks after: its code is gone, or its workers rest.
+SCHEDULES_KEPT = 30 * 86400.0
+#: Seconds without progress after which an operation that is still being written down is given up.
+ABANDONED = 900.0
 DAY = 86400.0
 
 
 class Housekeeper:
-    """Does the rounds while it has the lease. `retention` is in days."""
+    """Does the rounds while it has the lease. `retention` (of records) and `event_retention` are in days."""
 
     def __init__(
         self,
@@ -46,11 +51,13 @@ class Housekeeper:
         alive: Callable[[str], bool],
         *,
         retention: float,
+        event_retention: float = math.inf,
     ) -> None:
         self._database = database
         self._app = app
         self._alive = alive
         self._retention = retention * DAY
+        self._event_retention = event_retention * DAY
         self._leases = Leases(database, worker, alive)
 
     async def run(self) -> None:
@@ -70,7 +77,11 @@ class Housekeeper:
             return 0
         now = clock.now()
         forgotten = await self._records(now - self._retention)
+        await self._events(now - self._event_retention)
         await self._workers(now - WORKERS_KEPT)
+        await self._schedules(now - SCHEDULES_KEPT)
+        await self._database.write(partial(operations.abandon, before=now - ABANDONED, now=now))
+        await self._index()
         if forgotten:
             logger.info("housekeeping: %d records were older than %g days", forgotten, self._retention / DAY)
         return forgotten
@@ -90,6 +101,35 @@ class Housekeeper:
             await asyncio.sleep(PAUSE)
         return forgotten
 
+    async def _events(self, before: float) -> None:
+        """What was emitted or journalled long ago; the streams of aggregates stay whole."""
+        after: int | None = 0
+        forgotten = 0
+        while after is not None:
+            found = await self._database.read(partial(_old_events, after, before))
+            for start in range(0, len(found.positions), GROUP):
+                forgotten += await self._database.write(
+                    partial(_forget_events, found.positions[start : start + GROUP])
+                )  # fmt: skip
+                await asyncio.sleep(PAUSE)
+            after = found.next
+            await asyncio.sleep(PAUSE)
+        if forgotten:
+            logger.info("housekeeping: %d events were older than %g days", forgotten, self._event_retention / DAY)
+
+    async def _index(self) -> None:
+        """Failures that an older program wrote are found by the fields of their payload from now on."""
+        while await self._database.read(failure_fields.missing):
+            await self._database.write(partial(failure_fields.catch_up, limit=GROUP))
+            await asyncio.sleep(PAUSE)
+
+    async def _schedules(self, before: float) -> None:
+        unseen = await self._database.read(partial(_gone_schedules, self._app, before, self._alive))
+        if not unseen:
+            return
+        if await self._database.write(partial(_forget_schedules, unseen, before)):
+            logger.info("housekeeping: nobody has looked after the schedules %s for long", ", ".join(unseen))
+
     async def _workers(self, before: float) -> None:
         while gone := await self._database.read(partial(_gone, self._app, before, self._alive)):
             await self._database.write(partial(_forget_workers, gone))
@@ -104,9 +144,25 @@ def _forget(group: Sequence[tuple[str, str, str]], before: float, connection: Co
     return pruning.forget(connection, group, before)
 
 
+def _old_events(after: int, before: float, connection: Connection) -> event_log.Old:
+    return event_log.old(connection, after=after, before=before, size=SLICE)
+
+
+def _forget_events(positions: Sequence[int], connection: Connection) -> int:
+    return event_log.forget(connection, positions)
+
+
 def _gone(app: str, before: float, alive: Callable[[str], bool], connection: Connection) -> list[str]:
     return pruning.gone_workers(connection, app, before, alive, GROUP)
 
 
 def _forget_workers(gone: Sequence[str], connection: Connection) -> None:
     pruning.forget_workers(connection, gone)
+
+
+def _gone_schedules(app: str, before: float, alive: Callable[[str], bool], connection: Connection) -> list[str]:
+    return pruning.gone_schedules(connection, app, before, alive)
+
+
+def _forget_schedules(names: Sequence[str], before: float, connection: Connection) -> int:
+    return pruning.forget_schedules(connection, names, before)

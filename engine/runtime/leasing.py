@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.runtime import clock
@@ -33,6 +34,18 @@ class Leases:
         if free:
             mine |= await self._database.write(lambda connection: self._write(connection, free))
         return mine
+
+    async def token(self, name: str) -> int | None:
+        """Take one lease, or keep it: its token, or None while another living worker has it."""
+        holder = (await self._database.read(leases.holders)).get(name)
+        if holder != self._worker and not self._free(holder):
+            return None
+        take = partial(leases.take, name=name, owner=self._worker, alive=self._alive, now=clock.now())
+        return await self._database.write(take)
+
+    async def give_back(self, name: str) -> None:
+        """Give back one lease, if this worker has it."""
+        await self._database.write(lambda connection: leases.release(connection, self._worker, name))
 
     def _free(self, owner: str | None) -> bool:
         return owner is None or not self._alive(owner)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.model.outgoing import Outgoing
 from engine.model.record import Record, State
-from engine.runtime import points
+from engine.runtime import clock, points
 from engine.runtime.job import Job
 from engine.runtime.promises import promise, travels
-from engine.storage import records
+from engine.storage import event_log, records
 from engine.storage.records import Fate
 
 if TYPE_CHECKING:
@@ -40,12 +40,25 @@ class Outcome(NamedTuple):
 
 
 def write(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> list[Fate]:
-    """Settle the records under their tokens and put what they send into the outbox, in this transaction."""
+    """In this transaction: settle the records under their tokens, promise what they send, log what they emitted."""
     fates = records.settle(connection, [outcome.record for outcome in outcomes])
-    rows = [row for outcome, fate in zip(outcomes, fates, strict=True) if fate is not Fate.LOST for row in outcome.rows]
-    if rows:
-        promise(connection, worker, rows)
+    kept = [outcome for outcome, fate in zip(outcomes, fates, strict=True) if fate is not Fate.LOST and outcome.rows]
+    if kept:
+        promise(connection, worker, [row for outcome in kept for row in outcome.rows])
+        _log(connection, kept)
     return fates
+
+
+def _log(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    """What the handlers emitted goes into the log of events, in the order in which they ended."""
+    entries = [
+        event_log.emitted(row, row.event, outcome.record.queue)
+        for outcome in outcomes
+        for row in outcome.rows
+        if row.event is not None
+    ]
+    if entries:
+        event_log.append(connection, entries, now=clock.now())
 
 
 class OutcomeSection:

@@ -51,11 +51,14 @@ class Outbox:
         session: GuestSession,
         exchange: str,
         compose: Callable[..., tuple[Event[Any], Message]],
+        *,
+        logged: bool = True,
     ) -> None:
         self._guest = guest
         self._session = session
         self._exchange = exchange
         self._compose = compose
+        self._logged = logged
 
     def add(
         self,
@@ -106,7 +109,8 @@ class Outbox:
         now = clock.now()
         exchange, key = (self._exchange, event.type) if queue is None else ("", queue)
         due = now + delay if delay > 0 else None
-        row = Outgoing(new_id(), kind, exchange, key, message, queue is not None, due, now)
+        logged = event if self._logged and kind is Kind.EMIT else None
+        row = Outgoing(new_id(), kind, exchange, key, message, queue is not None, due, now, logged)
         self._guest.put(self._session, row, cancellable=event.id if cancellable else None)
         return event
 

@@ -100,6 +100,7 @@ class Relay:
         self._looked = time.monotonic()
         self._redeclared = -REDECLARE_INTERVAL
         self._wake = asyncio.Event()
+        self._eased = asyncio.Event()
         self._sent = asyncio.Event()
         self._sent.set()
 
@@ -154,7 +155,7 @@ class Relay:
             row.routing_key,
             error.message,
         )
-        await self._declare_again(error for _, error in refused)
+        await self.declare_again(error for _, error in refused)
         loop = asyncio.get_running_loop()
         hopeless: list[Unsendable] = []
         for row, error in refused:
@@ -174,7 +175,7 @@ class Relay:
         if hopeless:
             await self._give_up(hopeless)
 
-    async def _declare_again(self, errors: Iterable[BrokerError]) -> None:
+    async def declare_again(self, errors: Iterable[BrokerError]) -> None:
         """A queue or exchange that has gone is made again, but not for each refusal."""
         if self._redeclare is None or all(_says_nothing_of_topology(error) for error in errors):
             return
@@ -204,12 +205,19 @@ class Relay:
     def removed(self, ids: Sequence[str]) -> None:
         """These rows are confirmed and struck off."""
         self._unsent.difference_update(ids)
+        self._eased.set()
         if not self._unsent:
             self._sent.set()
 
     async def flushed(self) -> None:
         """Wait until all rows in memory are confirmed and struck off."""
         await self._sent.wait()
+
+    async def eased(self, backlog: int) -> None:
+        """Wait until no more than `backlog` rows in memory are unconfirmed."""
+        while len(self._unsent) > backlog:
+            self._eased.clear()
+            await self._eased.wait()
 
     @property
     def backlog(self) -> int:

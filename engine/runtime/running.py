@@ -25,6 +25,7 @@ from engine.runtime.depends import Given
 from engine.runtime.failing import Failing
 from engine.runtime.ids import new_id
 from engine.runtime.job import Job
+from engine.runtime.limited import TimeOutExpired, within
 from engine.runtime.outcomes import Outcome, OutcomeSection, TakenOver, write
 from engine.runtime.providers import NOTHING, supplied
 from engine.storage.records import Fate
@@ -41,7 +42,8 @@ logger = logging.getLogger("warren.handler")
 class Runner:
     """Runs one handler on claimed jobs, and hands their outcomes on to be written.
 
-    `exchange` is where its events go; `common` is what the worker's own providers gave.
+    `exchange` is where its events go; `common` is what the worker's own providers gave; `logged`: whether its
+    events go into the log.
     """
 
     settle: Inlet[Outcome]
@@ -57,9 +59,10 @@ class Runner:
         app: str,
         worker: str,
         exchange: str,
-        session: Callable[[Callable[[float], None]], AsyncSession],
+        session: Callable[[Callable[[float], None], Callable[[float], None]], AsyncSession],
         threads: Executor,
         common: Given,
+        logged: bool = True,
     ) -> None:
         self.invoke = invoke
         self.failing = failing
@@ -71,7 +74,7 @@ class Runner:
         self._payloads = invoke.payloads
         self._is_batch = invoke.is_batch
         self._wants_session = invoke.wants_session
-        self._timeout = invoke.spec.timeout
+        self.timeout = invoke.spec.timeout
         self._context = partial(
             Context,
             max_attempts=failing.policy.attempts,
@@ -85,6 +88,7 @@ class Runner:
         self._session = session
         self._threads = threads
         self._common = common
+        self._logged = logged
 
     def event(self, job: Job) -> Event[Any]:
         """The job's event; raises `DecodingError` for what cannot be read."""
@@ -104,9 +108,9 @@ class Runner:
         try:
             event = self.event(job)
             assert job.record is not None
-            ctx = self._context(event, attempt=job.record.attempts, deadline=clock.now() + self._timeout)
+            ctx = self._context(event, attempt=job.record.attempts, deadline=clock.now() + self.timeout)
             if self._wants_session:
-                session = self._session(self._held)
+                session = self._session(self._held, self.stats.holds.add)
             carried = await self.traced([event] if self._is_batch else event, ctx, session, (job,))
             points.reach("handled")
             rows = self.sent(ctx, (job,), carried) if ctx.emitted else ()
@@ -138,11 +142,11 @@ class Runner:
 
     def session(self) -> AsyncSession | None:
         """A session, where the handler or a provider asks for one."""
-        return self._session(self._held) if self._wants_session else None
+        return self._session(self._held, self.stats.holds.add) if self._wants_session else None
 
     def context(self, event: Event[Any], attempt: int) -> Context:
         """The context of an attempt that begins now."""
-        return self._context(event, attempt=attempt, deadline=clock.now() + self._timeout)
+        return self._context(event, attempt=attempt, deadline=clock.now() + self.timeout)
 
     def traced(
         self, subject: Any, ctx: Context, session: AsyncSession | None, jobs: Sequence[Job]
@@ -155,20 +159,20 @@ class Runner:
     async def call(self, subject: Any, ctx: Context, session: AsyncSession | None) -> None:
         """Call the handler with an event or a batch, within its time-out."""
         try:
-            async with asyncio.timeout(self._timeout) as limit:
-                if self._plan:
-                    work = partial(self._work, subject, ctx, session)
-                    await supplied(self._plan, self._common, work, subject, ctx, session)
-                elif self._call_async is not None:
-                    await self._call_async(subject, ctx, session)
-                else:
-                    await self._in_thread(subject, ctx, NOTHING)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise HandlerTimeout(f"{self.name} ran longer than {self._timeout:g} s") from error
+            await within(self.timeout, self._called(subject, ctx, session))
+        except TimeOutExpired as error:
+            raise HandlerTimeout(f"{self.name} ran longer than {self.timeout:g} s") from error
         finally:
             ctx.close()
+
+    async def _called(self, subject: Any, ctx: Context, session: AsyncSession | None) -> None:
+        if self._plan:
+            work = partial(self._work, subject, ctx, session)
+            await supplied(self._plan, self._common, work, subject, ctx, session)
+        elif self._call_async is not None:
+            await self._call_async(subject, ctx, session)
+        else:
+            await self._in_thread(subject, ctx, NOTHING)
 
     async def _work(self, subject: Any, ctx: Context, session: AsyncSession | None, given: Given) -> None:
         if self.invoke.is_async:
@@ -209,9 +213,20 @@ class Runner:
         """The rows of what the handler emitted and sent, with the trace context that they carry on."""
         tracing.carry(ctx, jobs, carried)
         now = clock.now()
+        logged = self._logged
         if ctx.detours is None:
             return [
-                Outgoing(new_id(), Kind.EMIT, self._exchange, event.type, message, False, None, now)
+                Outgoing(
+                    new_id(),
+                    Kind.EMIT,
+                    self._exchange,
+                    event.type,
+                    message,
+                    False,
+                    None,
+                    now,
+                    event if logged else None,
+                )
                 for event, message in zip(ctx.emitted, ctx.messages, strict=True)
             ]
         rows: list[Outgoing] = []
@@ -219,8 +234,9 @@ class Runner:
             detour = ctx.detours.get(index)
             if detour is None or detour.queue is None:
                 due = None if detour is None else detour.due
-                rows.append(Outgoing(new_id(), Kind.EMIT, self._exchange, event.type, message, False, due, now))
-            else:
+                row = Outgoing(new_id(), Kind.EMIT, self._exchange, event.type, message, False, due, now)
+                rows.append(row._replace(event=event) if logged else row)
+            else:  # a command, and no event
                 rows.append(Outgoing(new_id(), Kind.SEND, "", detour.queue, message, True, detour.due, now))
         return rows
 

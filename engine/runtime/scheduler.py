@@ -26,8 +26,9 @@ from engine.runtime import clock
 from engine.runtime.ids import new_id
 from engine.runtime.leasing import Leases
 from engine.runtime.relay import Relay
-from engine.storage import outbox, schedules
+from engine.storage import event_log, outbox, schedules
 from engine.storage.database import Database
+from engine.storage.event_log import Origin
 from engine.storage.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -75,10 +76,12 @@ class Scheduler:
         database: Database,
         relay: Relay,
         alive: Callable[[str], bool],
+        logged: bool = True,
     ) -> None:
         self._specs = {f"schedule:{name}": spec for name, spec in assign_names(app, specs).items()}
         self._app = app
         self._exchange = exchange
+        self._logged = logged
         self._worker = worker
         self._database = database
         self._relay = relay
@@ -213,9 +216,8 @@ class Scheduler:
         stands, now = ticking.stands, clock.now()
         rows: list[Outgoing] = []
         if event is not None:
-            rows.append(
-                Outgoing(new_id(), Kind.EMIT, self._exchange, event.type, to_message(event), False, None, now)
-            )  # fmt: skip
+            row = Outgoing(new_id(), Kind.EMIT, self._exchange, event.type, to_message(event), False, None, now)
+            rows.append(row._replace(event=event) if self._logged else row)
         moved = stands._replace(
             last=last, next=ticking.spec.timing.after(last), fired=last if rows else stands.fired, changed=now
         )
@@ -240,4 +242,6 @@ def _advance(stands: Schedule, moved: Schedule, worker: str, rows: list[Outgoing
     )
     if settled:
         outbox.add(connection, worker, rows)
+        entries = [event_log.emitted(row, row.event, "", Origin.SCHEDULED) for row in rows if row.event is not None]
+        event_log.append(connection, entries, now=moved.changed)
     return settled

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.model.handler import HandlerSpec, assign_queues
-from engine.model.topology import Exchange, Route, Topology, delay_topology, handler_topology, merge
+from engine.model.topology import (
+    Exchange,
+    Route,
+    Topology,
+    delay_topology,
+    handler_topology,
+    journal_topology,
+    merge,
+)
 
 
-def topology(app: str, specs: Sequence[HandlerSpec], exchange: str) -> Topology:
-    """All that a worker with these handlers needs on the broker; `exchange` is for those that name none."""
+def topology(app: str, specs: Sequence[HandlerSpec], exchange: str, journal: Sequence[str] = ()) -> Topology:
+    """All that a worker with these handlers needs on the broker.
+
+    `exchange` is for handlers that name none, and for the journal, whose patterns are `journal`.
+    """
     routes = [
         Route(queue, spec.exchange if spec.exchange_named else exchange, spec.patterns)
         for queue, spec in assign_queues(app, specs).items()
     ]
-    return merge(Topology(exchanges=(Exchange(exchange),)), handler_topology(app, routes), delay_topology(app))
+    return merge(
+        Topology(exchanges=(Exchange(exchange),)),
+        handler_topology(app, routes),
+        delay_topology(app),
+        journal_topology(app, exchange, journal),
+    )

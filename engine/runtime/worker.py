@@ -32,12 +32,14 @@ from engine.runtime.claims import ClaimSection
 from engine.runtime.consumer import Consumer
 from engine.runtime.deadletters import DeadLetters
 from engine.runtime.depends import Replaced
+from engine.runtime.executor import Executor
 from engine.runtime.flow import Flow
 from engine.runtime.forwarder import Forwarder
 from engine.runtime.hand import Hand
-from engine.runtime.heartbeat import Heartbeat
+from engine.runtime.heartbeat import Heartbeat, Queue
 from engine.runtime.housekeeper import Housekeeper
 from engine.runtime.intake import take_in
+from engine.runtime.journal import Journal
 from engine.runtime.outcomes import OutcomeSection
 from engine.runtime.providers import Providers
 from engine.runtime.relay import Relay, RemoveSection
@@ -50,6 +52,7 @@ from engine.runtime.watchdog import Watchdog
 from engine.settings import Settings
 from engine.storage.database import Database
 from engine.storage.liveness import Liveness
+from engine.storage.workers import JOURNAL
 
 logger = logging.getLogger("warren.worker")
 
@@ -87,7 +90,7 @@ class Worker:
         #: Whether the broker is connected, as far as is known.
         self.broker_up = False
         self.consumers: list[Consumer] = []
-        self.topology = topology(settings.app, self.specs, settings.exchange)
+        self.topology = topology(settings.app, self.specs, settings.exchange, settings.journal)
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -143,12 +146,17 @@ class Worker:
         self._background(self.heartbeat.run())
         self._background(self.scheduler.run())
         self._background(self.housekeeper.run())
+        self._background(self.executor.run())
         await self.forwarder.start()
         await self.flow.start()
         self._background(self.flow.run())
         self._background(self.strangers.run())
         identities = {each.queue: each.identity for each in self.consumers if each.identity is not None}
-        await self.dead_letters.start([consumer.queue for consumer in self.consumers], identities)
+        queues = [consumer.queue for consumer in self.consumers]
+        if self.journal is not None:
+            await self.journal.start()
+            queues.append(self.journal.queue)
+        await self.dead_letters.start(queues, identities)
         broker.on_state = self._broker_state
         database.writer.on_state = self._database_state
         logger.info("worker %s is ready: %d queues", self.id, len(self.consumers))
@@ -177,7 +185,20 @@ class Worker:
         self.dead_letters = DeadLetters(
             broker, database, app=settings.app, worker=self.id, acker=self.acker, limits=self.limits
         )
-        self.forwarder = Forwarder(broker, database, settings.app, self.dead_letters.unreadable)
+        self.forwarder = Forwarder(
+            broker, database, settings.app, self.dead_letters, declare_again=self.relay.declare_again
+        )
+        self.journal: Journal | None = None
+        if settings.journal:
+            self.journal = Journal(
+                broker,
+                database,
+                app=settings.app,
+                patterns=settings.journal,
+                acker=self.acker,
+                limits=self.limits,
+                unreadable=self.dead_letters.unreadable,
+            )
         self.flow = Flow(database, self.id, self.liveness.alive, threshold=settings.circuit)
         owned = [spec.queue_for(settings.app) for spec in self.specs]
         self.strangers = Strangers(broker, database, settings.app, self.liveness.alive, owned)
@@ -194,11 +215,13 @@ class Worker:
                 session=database.session,
                 threads=threads,
                 providers=self.providers,
+                logged=settings.event_log,
             )
             consumer.write_to(settle, batches, outcomes)
             self.flow.add(consumer, Valve(broker, consumer, self._taker(consumer), settle))
             self.consumers.append(consumer)
-        self.heartbeat = Heartbeat(database, self.id, settings.app, self.consumers, self.group)
+        journals = [Queue(self.journal.queue, JOURNAL, settings.journal)] if self.journal is not None else []
+        self.heartbeat = Heartbeat(database, self.id, settings.app, self.consumers, self.group, journals)
         self.scheduler = Scheduler(
             self.schedules,
             app=settings.app,
@@ -207,9 +230,23 @@ class Worker:
             database=database,
             relay=self.relay,
             alive=self.liveness.alive,
+            logged=settings.event_log,
+        )
+        self.executor = Executor(
+            app=settings.app,
+            worker=self.id,
+            database=database,
+            broker=broker,
+            relay=self.relay,
+            alive=self.liveness.alive,
         )
         self.housekeeper = Housekeeper(
-            database, self.id, settings.app, self.liveness.alive, retention=settings.retention
+            database,
+            self.id,
+            settings.app,
+            self.liveness.alive,
+            retention=settings.retention,
+            event_retention=settings.event_retention,
         )
 
     @property
@@ -239,10 +276,13 @@ class Worker:
         await self.scheduler.stop()
         try:
             async with asyncio.timeout(self.settings.drain_timeout):
+                await self.executor.stop()
                 await _each(consumer.subscription.cancel() for consumer in self.consumers)
                 await self.hand.emptied()
                 await _each(subscription.cancel() for subscription in self._own_subscriptions())
                 await self.forwarder.idle()
+                if self.journal is not None:
+                    await self.journal.idle()
                 await self.dead_letters.idle()
                 await self.acker.flushed()
                 await self.relay.flushed()
@@ -255,7 +295,8 @@ class Worker:
         logger.info("worker %s is drained", self.id)
 
     def _own_subscriptions(self) -> list[Subscription]:
-        return [self.forwarder.subscription, *self.dead_letters.subscriptions]
+        journals = [] if self.journal is None else [self.journal.subscription]
+        return [self.forwarder.subscription, *journals, *self.dead_letters.subscriptions]
 
     async def close(self) -> None:
         """End all tasks and connections. What is not acked is delivered again, to whoever is there."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,14 @@ class Settings:
 
     `max_body` is in bytes, `drain_timeout` in seconds. `retention`: days for which it is remembered that a
     message was handled, so that a copy of it is known for one. An empty `database` and `embedded://`
-    mean files in the project's `.warren`. `circuit` is how many failures in a row, of one cause, have a
-    queue left alone for a while; 0 never. `migrate`: bring the database up to date when it is
-    opened; by default for SQLite only. `traces`: make spans with OpenTelemetry. `repr` shows no password.
+    mean files in the project's `.warren`. `event_log`: write what is emitted to the log of events, where it stays for
+    `event_retention` days; `journal`: topic patterns of events that are logged whoever publishes them. `circuit` is how
+    many failures in a row, of one cause, have a queue left alone for a while; 0 never. `migrate`: bring the database up to date when it is
+    opened; by default for SQLite only. `read_only`: the command line and the monitor change nothing. `mask`: hide
+    secrets where messages are shown: fields with these names besides the usual ones, and what these regular
+    expressions find. `traces`: make spans with OpenTelemetry. `management` is the URL of the broker's management API or
+    Prometheus endpoint; without one it is looked for where the broker is, "off" asks none. `monitor` is the
+    dashboard's own table: theme, refresh, keys. `repr` shows no password.
     """
 
     project: Project
@@ -44,11 +49,20 @@ class Settings:
     max_body: int = 1024 * 1024
     drain_timeout: float = 30.0
     retention: float = 7.0
+    event_log: bool = True
+    event_retention: float = 30.0
+    journal: tuple[str, ...] = ()
     circuit: int = 20
     traces: bool = False
     migrate: bool = True
+    read_only: bool = False
+    mask: bool = True
+    mask_fields: tuple[str, ...] = ()
+    mask_patterns: tuple[str, ...] = ()
     log_level: str = "info"
     log_format: str = "auto"
+    management: str = ""
+    monitor: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, start: Path | None = None, **explicit: Any) -> Settings:
@@ -91,8 +105,8 @@ class Settings:
         return redact(self.database_url)
 
     def __repr__(self) -> str:
-        shown = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "project"}
-        shown |= {"broker": redact(self.broker), "database": redact(self.database)}
+        shown = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "project"}
+        shown |= {name: redact(shown[name]) for name in ("broker", "database", "management")}
         inside = ", ".join(f"{name}={value!r}" for name, value in shown.items())
         return f"Settings(project={str(self.project.root)!r}, {inside})"
 

@@ -65,6 +65,45 @@ def _plugins(value: Any, where: str, _base: Path) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _patterns(value: Any, where: str, _base: Path) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, (list, tuple)) or not all(isinstance(pattern, str) and pattern for pattern in value):
+        raise ConfigurationError(
+            f"{where} is not a list of topic patterns", hint='For example journal = ["order.*", "payment.#"].'
+        )
+    return tuple(dict.fromkeys(value))
+
+
+def _field_names(value: Any, where: str, _base: Path) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) and name.strip("-") for name in value):
+        raise ConfigurationError(
+            f"{where} is not a list of names", hint='For example mask_fields = ["ssn", "-token"]; a - takes one away.'
+        )
+    return tuple(dict.fromkeys(value))
+
+
+def _expressions(value: Any, where: str, _base: Path) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]  # one, for a comma may stand in it
+    if not isinstance(value, (list, tuple)) or not all(isinstance(pattern, str) and pattern for pattern in value):
+        raise ConfigurationError(
+            f"{where} is not a list of regular expressions", hint=r"For example mask_patterns = ['\bEMP-\d{6}\b']."
+        )
+    for pattern in value:
+        try:
+            found = re.compile(pattern)
+        except re.error as error:
+            raise ConfigurationError(f"{where}: {pattern!r} is no regular expression: {error}") from None
+        if found.match(""):
+            raise ConfigurationError(
+                f"{where}: {pattern!r} also finds nothing at all", hint="Let it ask for a character."
+            )
+    return tuple(value)
+
+
 def _number(value: Any, where: str) -> float:
     if isinstance(value, str):
         try:
@@ -112,6 +151,22 @@ def _flag(value: Any, where: str, _base: Path) -> bool:
     raise ConfigurationError(f"{where} is neither true nor false")
 
 
+def _management(value: Any, where: str, _base: Path) -> str:
+    text = _text(value, where)
+    if text in ("", "off") or text.startswith(("http://", "https://")):
+        return text
+    raise ConfigurationError(
+        f"{where} is neither an http:// or https:// URL nor off",
+        hint="For example http://user:password@rabbit-1:15672 (management) or http://rabbit-1:15692 (Prometheus).",
+    )
+
+
+def _table(value: Any, where: str, _base: Path) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{where} is not a table", hint="It stands in the file: [tool.warren.monitor].")
+    return dict(value)
+
+
 def _choice(*known: str) -> Read:
     def read(value: Any, where: str, _base: Path) -> str:
         text = _text(value, where).lower()
@@ -132,9 +187,18 @@ FIELDS: Mapping[str, Read] = {
     "max_body": _bytes,
     "drain_timeout": _seconds,
     "retention": _days,
+    "event_log": _flag,
+    "event_retention": _days,
+    "journal": _patterns,
     "circuit": _count,
     "traces": _flag,
     "migrate": _flag,
+    "read_only": _flag,
+    "mask": _flag,
+    "mask_fields": _field_names,
+    "mask_patterns": _expressions,
     "log_level": _choice("debug", "info", "warning", "error", "critical"),
     "log_format": _choice("auto", "console", "json"),
+    "management": _management,
+    "monitor": _table,
 }

@@ -108,17 +108,22 @@ class Database:
         result: T = await unit.future
         return result
 
-    def session(self, on_held: Callable[[float], None] | None = None) -> AsyncSession:
+    def session(
+        self,
+        on_held: Callable[[float], None] | None = None,
+        on_released: Callable[[float], None] | None = None,
+    ) -> AsyncSession:
         """A session for one handler: end it with `finish(work)` or `abandon()`.
 
-        `on_held` hears once when its transaction has been open for a second.
+        `on_held` hears once when its transaction has been open for a second, `on_released` then
+        hears when it has ended, and after how many.
         """
         # Imported here: most workers have no handler with a session, and start sooner without.
         from engine.storage.session import AsyncSession
 
         if self._sessions is None:
             self._sessions = self._session_engine()
-        return AsyncSession(self._sessions, self.url, on_held)
+        return AsyncSession(self._sessions, self.url, on_held, on_released)
 
     def trouble(self, error: BaseException) -> DatabaseError | None:
         """The environment's trouble behind an error that a statement raised, or None if it is not to blame."""

@@ -5,17 +5,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, case, exists, literal, select, update
+from sqlalchemy import Connection, case, exists, literal, literal_column, select, tuple_, update
 from sqlalchemy.sql import ColumnElement, Select
 
+from engine.model.failure import Outcome, Status
+from engine.model.leaves import leaf_keys
 from engine.model.message import Message
 from engine.model.record import State
-from engine.storage import tables
+from engine.storage import blobs, failure_fields, tables
+from engine.storage.listed import within
 from engine.storage.statements import run_many
 from engine.storage.stored import SHORT, build_message, dump_properties, load_properties, plain
+
+__all__ = (
+    "Failure", "FailureDetail", "FailureRow", "Outcome", "Status", "add", "get", "get_many", "listing", "lock_status",
+    "outcome", "set_status", "to_row",
+)  # fmt: skip
 
 _failures = tables.failures
 _messages = tables.failed_messages
@@ -35,7 +42,8 @@ _TEXTS = (
     "routing_key",
     "correlation_id",
 )
-_INSERTED = [column.name for column in _failures.c if column.name not in ("id", "redriven_run")]
+_LATER = ("id", "redriven_run", "archived_by", "archived_from")
+_INSERTED = [column.name for column in _failures.c if column.name not in _LATER]
 _INSERT = (
     f"INSERT INTO warren_failures ({', '.join(_INSERTED)})"
     f" VALUES ({', '.join('?' * len(_INSERTED))}) ON CONFLICT DO NOTHING"
@@ -45,24 +53,15 @@ _INSERT_BULK = (
     " SELECT id, ?, ?, ? FROM warren_failures"
     " WHERE queue = ? AND event_id = ? AND run = ? AND body_hash = ? ON CONFLICT DO NOTHING"
 )
+#: Of a SELECT, SQLite would make the zeros.
+_INSERT_ZEROS = (
+    "INSERT INTO warren_failed_messages (failure_id, traceback, properties, body)"
+    " VALUES (?, ?, ?, zeroblob(?)) ON CONFLICT DO NOTHING"
+)
 
 
-class Status(StrEnum):
-    """What an operator did about a failure."""
-
-    OPEN = "open"
-    REDRIVEN = "redriven"
-    ARCHIVED = "archived"
-
-
-class Outcome(StrEnum):
-    """What became of a redriven failure."""
-
-    PENDING = "pending"
-    SUCCEEDED = "succeeded"
-    #: It failed again with the same fingerprint, or with another.
-    FAILED_AGAIN = "failed again"
-    FAILED_OTHERWISE = "failed otherwise"
+#: Queue, event id, run and body hash: what makes two dead letters one failure.
+Key: TypeAlias = tuple[str, str, int, bytes]
 
 
 class Failure(NamedTuple):
@@ -92,7 +91,7 @@ class Failure(NamedTuple):
 
 
 class FailureRow(NamedTuple):
-    """A failure as it is listed. `outcome` is None unless it was redriven."""
+    """A failure as it is listed. `outcome` is None unless it was redriven; `edited`: an edit of it waits to be sent."""
 
     id: int
     queue: str
@@ -117,6 +116,7 @@ class FailureRow(NamedTuple):
     redriven_run: int | None
     changed: float
     outcome: Outcome | None
+    edited: bool = False
 
 
 class FailureDetail(NamedTuple):
@@ -137,12 +137,36 @@ def add(connection: Connection, failures: Sequence[Failure]) -> int:
     ordered = sorted(failures, key=lambda failure: failure[:4])
     rows = [_row(failure) for failure in ordered]
     new = run_many(connection, _INSERT, rows).rowcount
-    bulk = [
-        (plain(failure.traceback), dump_properties(failure.original), failure.original.body, *row[: len(_KEY)])
-        for failure, row in zip(ordered, rows, strict=True)
-    ]
-    run_many(connection, _INSERT_BULK, bulk)
+    bulk: list[tuple[Any, ...]] = []
+    for failure, row in zip(ordered, rows, strict=True):
+        original, key = failure.original, row[: len(_KEY)]
+        if blobs.held_back(connection, original.body):
+            _add_large(connection, failure, key)
+        else:
+            bulk.append((plain(failure.traceback), dump_properties(original), original.body, *key))
+    if bulk:
+        run_many(connection, _INSERT_BULK, bulk)
+    ids = _ids(connection, [row[: len(_KEY)] for row in rows])
+    leaves = [leaf_keys(failure.original, failure.routing_key) for failure in ordered]
+    failure_fields.add(connection, dict(zip(ids, leaves, strict=True)))
     return new
+
+
+def _add_large(connection: Connection, failure: Failure, key: Key) -> None:
+    body = failure.original.body
+    (row,) = _ids(connection, [key])
+    values = (row, plain(failure.traceback), dump_properties(failure.original), len(body))
+    if run_many(connection, _INSERT_ZEROS, [values]).rowcount:
+        blobs.write(connection, "warren_failed_messages", "body", row, body)
+
+
+def _ids(connection: Connection, keys: Sequence[Key]) -> list[int]:
+    columns = [_failures.c[name] for name in _KEY]
+    rows = connection.execute(select(_failures.c.id, *columns).where(tuple_(*columns).in_(keys)))
+    known = {
+        (queue, event_id, run, bytes(body_hash)): failure_id for failure_id, queue, event_id, run, body_hash in rows
+    }
+    return [known[key] for key in keys]
 
 
 def get(connection: Connection, failure_id: int) -> FailureDetail | None:
@@ -155,11 +179,17 @@ def get_many(connection: Connection, ids: Sequence[int]) -> list[FailureDetail]:
     """These failures, whole, by id; ids that are not there are left out."""
     wanted = listing().add_columns(_messages.c.traceback, _messages.c.properties, _messages.c.body)
     wanted = wanted.join_from(_failures, _messages, _messages.c.failure_id == _failures.c.id)
-    rows = connection.execute(wanted.where(_failures.c.id.in_(ids)).order_by(_failures.c.id)).all()
+    rows = connection.execute(wanted.where(within(_failures.c.id, ids)).order_by(_failures.c.id)).all()
     return [
         FailureDetail(to_row(row[:-3]), row.traceback, build_message(row.body, load_properties(row.properties)))
         for row in rows
     ]
+
+
+def lock_status(connection: Connection, failure_id: int) -> Status | None:
+    """The status of a failure, which nobody else changes until the transaction ends; None when it is not there."""
+    found = connection.scalar(select(_failures.c.status).where(_failures.c.id == failure_id).with_for_update())
+    return None if found is None else Status(found)
 
 
 def set_status(
@@ -169,12 +199,14 @@ def set_status(
     values: dict[str, Any] = {"status": str(status), "changed": now}
     if redriven_run is not None:
         values["redriven_run"] = redriven_run
-    return connection.execute(update(_failures).where(_failures.c.id.in_(ids)).values(values)).rowcount
+    return connection.execute(update(_failures).where(within(_failures.c.id, ids)).values(values)).rowcount
 
 
 def listing() -> Select[Any]:
     """All failures as `to_row` reads them, to be filtered and ordered."""
-    return select(*(_failures.c[name] for name in FailureRow._fields[:-1]), outcome().label("outcome"))
+    return select(
+        *(_failures.c[name] for name in FailureRow._fields[:-2]), outcome().label("outcome"), _edited().label("edited")
+    )
 
 
 def to_row(row: Sequence[Any]) -> FailureRow:
@@ -182,6 +214,7 @@ def to_row(row: Sequence[Any]) -> FailureRow:
     values = dict(zip(FailureRow._fields, row, strict=True))
     values["status"] = Status(values["status"])
     values["body_hash"] = bytes(values["body_hash"])
+    values["edited"] = bool(values["edited"])
     if values["outcome"] is not None:
         values["outcome"] = Outcome(values["outcome"])
     return FailureRow(**values)
@@ -216,6 +249,11 @@ def outcome() -> ColumnElement[str | None]:
     )
 
 
+def _edited() -> ColumnElement[bool]:
+    edits = tables.edits
+    return exists().where(edits.c.failure_id == _failures.c.id, edits.c.state == literal_column("'pending'"))
+
+
 def _row(failure: Failure) -> tuple[Any, ...]:
     values = failure._asdict()
     for name in _TEXTS:
@@ -223,4 +261,5 @@ def _row(failure: Failure) -> tuple[Any, ...]:
     values["correlation_id"] = values["correlation_id"] or None
     values["status"] = Status.OPEN.value
     values["changed"] = failure.arrived
+    values["indexed"] = True
     return tuple(values[name] for name in _INSERTED)

@@ -1,7 +1,7 @@
 """The outbox as a guest in a transaction of the application's own, with whatever session that uses.
 
-Rows go in with the session's own flush, so they share the fate of what is written beside
-them, savepoints included. They have no owner: any worker adopts them. Who listens hears
+Rows go in with the session's own flush, and their events into the log, so they share the fate of what is
+written beside them, savepoints included. They have no owner: any worker adopts them. Who listens hears
 which rows a transaction took along when it has ended, and may look whether they are there.
 """
 
@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 from engine.errors import UsageError
 from engine.model.outgoing import Outgoing
-from engine.storage import delayed, outbox
+from engine.storage import delayed, event_log, outbox
+from engine.storage.event_log import Entry, Origin
 from engine.storage.identity import Identity, identify, identify_address, identify_file
 from engine.storage.tables import DelayedRow, OutboxRow
 from engine.storage.urls import Address
@@ -58,6 +59,7 @@ class Guest:
             if cancellable is not None and row.due is not None:
                 delayed.add(session, {cancellable: row.due}, row.created)
             outbox.add(session, None, [row])
+            event_log.append_as_guest(session, _entries([row]), now=row.created)
             self._ended([row.id], CONNECTION_LOOKS)
             return
         if isinstance(session, AsyncSession):
@@ -68,32 +70,39 @@ class Guest:
                 self._verify(session.connection(bind_arguments={"mapper": OutboxRow}))
         else:
             raise _not_a_session(session)
-        self._listen(session).append(row.id)
+        self._listen(session)[row.id] = row
         session.add(OutboxRow(**outbox.stored(row)))
         if cancellable is not None and row.due is not None:
             waiting = delayed.Fate.WAITING.value
             session.add(DelayedRow(event_id=cancellable, state=waiting, due=row.due, changed=row.created))
 
-    def _listen(self, session: Session) -> list[str]:
-        """The ids that the session's present transaction has taken along."""
+    def _listen(self, session: Session) -> dict[str, Outgoing]:
+        """The rows that the session's present transaction has taken along, by id."""
         key = ("warren outbox", id(self))
         if key not in session.info:
-            session.info[key] = []
+            session.info[key] = {}
             event.listen(session, "before_flush", self._before_flush)
             event.listen(session, "after_transaction_end", self._after_end)
-        ids: list[str] = session.info[key]
-        return ids
+        rows: dict[str, Outgoing] = session.info[key]
+        return rows
 
     def _before_flush(self, session: Session, _context: object, _instances: object) -> None:
         # Within a flush an asynchronous session may be asked, too.
-        ours = any(isinstance(new, OutboxRow) for new in session.new)
-        if ours and session.get_bind(OutboxRow).engine not in self._verified:
-            self._verify(session.connection(bind_arguments={"mapper": OutboxRow}))
+        ours = [new for new in session.new if isinstance(new, OutboxRow)]
+        if not ours:
+            return
+        taken = self._listen(session)
+        rows = [taken[new.id] for new in ours if new.id in taken]
+        connection = session.connection(bind_arguments={"mapper": OutboxRow})
+        self._verify(connection)
+        if entries := _entries(rows):
+            # Not as objects of the session: an event that is logged already is no error.
+            event_log.append_as_guest(connection, entries, now=rows[0].created)
 
     def _after_end(self, session: Session, transaction: SessionTransaction) -> None:
-        if transaction.parent is None and (ids := self._listen(session)):
-            taken = list(ids)
-            ids.clear()
+        if transaction.parent is None and (rows := self._listen(session)):
+            taken = list(rows)
+            rows.clear()
             self._ended(taken, (0.0,))
 
     def _suspect(self, session: Session) -> None:
@@ -128,6 +137,12 @@ class Guest:
             f"the session writes to {shown}, and the workers relay from {self._address.shown}",
             hint="An outbox lies in the database of the transaction: let WARREN_DATABASE name that one, or use `publish`.",
         )
+
+
+def _entries(rows: Sequence[Outgoing]) -> list[Entry]:
+    """What of these rows goes into the log of events, in the order in which it was added."""
+    logged = [(row, row.event) for row in sorted(rows, key=lambda row: row.id) if row.event is not None]
+    return [event_log.emitted(row, made, "", Origin.PUBLISHED) for row, made in logged]
 
 
 def _not_a_session(session: object) -> UsageError:

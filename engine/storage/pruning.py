@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete, select, true, tuple_
 
 from engine.model.record import State
 from engine.storage import tables
@@ -19,6 +19,8 @@ from engine.storage.statements import run_many
 _records = tables.records
 _failures = tables.failures
 _workers = tables.workers
+_schedules = tables.schedules
+_leases = tables.leases
 
 _ENDED = (str(State.DONE), str(State.DEAD))
 _DELETE = "DELETE FROM warren_records WHERE queue = ? AND event_id = ? AND state = ? AND updated < ?"
@@ -31,15 +33,15 @@ class Slice(NamedTuple):
     next: Key | None
 
 
-def look(connection: Connection, after: Key, queues: Sequence[str], before: float, size: int) -> Slice:
-    """Of the next `size` records those of these queues that ended before this time.
+def look(connection: Connection, after: Key, queues: Sequence[str] | None, before: float, size: int) -> Slice:
+    """Of the next `size` records those of these queues (None: of all) that ended before this time.
 
     A dead one stays as long as its failure is open or on its way back: a redrive goes by it.
     """
     key = tuple_(_records.c.queue, _records.c.event_id)
     rows = connection.execute(
         select(_records.c.queue, _records.c.event_id, _records.c.state, _records.c.updated)
-        .where(key > after, _records.c.queue.in_(queues))
+        .where(key > after, true() if queues is None else _records.c.queue.in_(queues))
         .order_by(_records.c.queue, _records.c.event_id)
         .limit(size)
     ).all()
@@ -90,3 +92,21 @@ def forget_workers(connection: Connection, workers: Sequence[str]) -> None:
         (_workers, _workers.c.id),
     ):
         connection.execute(delete(table).where(column.in_(workers)))
+
+
+def gone_schedules(connection: Connection, app: str, before: float, alive: Callable[[str], bool]) -> list[str]:
+    """The schedules of this application that no living worker looks after, and none has since this time."""
+    lease = "schedule:" + _schedules.c.name
+    rows = connection.execute(
+        select(_schedules.c.name, _leases.c.owner)
+        .join_from(_schedules, _leases, _leases.c.name == lease, isouter=True)
+        .where(_schedules.c.app == app, _schedules.c.changed < before)
+        .order_by(_schedules.c.name)
+    )
+    return [row.name for row in rows if row.owner is None or not alive(row.owner)]
+
+
+def forget_schedules(connection: Connection, names: Sequence[str], before: float) -> int:
+    """Delete these schedules, unless a worker has begun to look after one meanwhile; how many there were."""
+    unseen = _schedules.c.name.in_(names) & (_schedules.c.changed < before)
+    return connection.execute(delete(_schedules).where(unseen)).rowcount

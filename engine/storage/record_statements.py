@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection
@@ -28,7 +29,20 @@ _COLUMNS = ", ".join(Record._fields)
 _SELECT_SQLITE = (
     f"SELECT {_COLUMNS} FROM warren_records WHERE queue = ? AND event_id IN (SELECT value FROM json_each(?))"
 )
-_INSERT_SQLITE = f"INSERT INTO warren_records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#: Rows in one statement. Each step of a statement gives up the interpreter's lock, and to get it back
+#: from a busy event loop can take longer than the statement itself.
+_MANY = 32
+
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_SQLITE = f"INSERT INTO warren_records ({_COLUMNS}) VALUES {_ROW}"
+_INSERT_MANY_SQLITE = f"INSERT INTO warren_records ({_COLUMNS}) VALUES {', '.join([_ROW] * _MANY)}"
+_SETTLE_MANY_SQLITE = (
+    "UPDATE warren_records AS old SET state = new.column1, run = new.column2, attempts = new.column3,"
+    " deaths = new.column4, probation = new.column5, updated = new.column6"
+    f" FROM (VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?, ?, ?)'] * _MANY)}) AS new"
+    " WHERE old.queue = new.column7 AND old.event_id = new.column8 AND old.token = new.column9"
+    " AND old.state = 'running'"
+)
 _SETTLE_SQLITE = (
     "UPDATE warren_records SET state = ?, run = ?, attempts = ?, deaths = ?, probation = ?, updated = ?"
     " WHERE queue = ? AND event_id = ? AND token = ? AND state = 'running'"
@@ -85,7 +99,7 @@ def read(
 def insert(connection: Connection, records: Sequence[Record]) -> set[Key]:
     """Insert new records; the keys of those that another transaction had not inserted meanwhile."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_INSERT_SQLITE, [_row(record) for record in records])
+        _run(connection, _INSERT_SQLITE, _INSERT_MANY_SQLITE, [_row(record) for record in records])
         return {record[:2] for record in records}
     rows = connection.exec_driver_sql(_INSERT_POSTGRESQL + _UNLESS_THERE, (_json(records),))
     return {(row[0], row[1]) for row in rows}
@@ -106,8 +120,19 @@ def settle(connection: Connection, records: Sequence[Record]) -> bool:
             (str(r.state), r.run, r.attempts, r.deaths, int(r.probation), r.updated, r.queue, r.event_id, r.token)
             for r in records
         ]
-        return connection.exec_driver_sql(_SETTLE_SQLITE, rows).rowcount == len(rows)
+        return _run(connection, _SETTLE_SQLITE, _SETTLE_MANY_SQLITE, rows) == len(rows)
     return connection.exec_driver_sql(_SETTLE_POSTGRESQL, (_json(records),)).rowcount == len(records)
+
+
+def _run(connection: Connection, one: str, many: str, rows: list[tuple[Any, ...]]) -> int:
+    """Run a statement of SQLite for all rows, as many at a time as it takes; how many rows it wrote."""
+    written, whole = 0, len(rows) - len(rows) % _MANY
+    for start in range(0, whole, _MANY):
+        values = tuple(chain.from_iterable(rows[start : start + _MANY]))
+        written += connection.exec_driver_sql(many, values).rowcount
+    if whole < len(rows):
+        written += connection.exec_driver_sql(one, rows[whole:]).rowcount
+    return written
 
 
 def _record(row: Sequence[Any]) -> Record:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete
 
 from engine.model.record import Bury, Claim, Decision, Holder, Park, Record, Run, State, decide
 from engine.storage import record_statements, tables
@@ -95,6 +95,13 @@ def put(connection: Connection, records: Sequence[Record]) -> None:
         record_statements.put(connection, sorted(records, key=_key))
 
 
+def add(connection: Connection, records: Sequence[Record]) -> set[Key]:
+    """Write records that are not there; the keys of those that nobody wrote meanwhile. Read them first."""
+    if not records:
+        return set()
+    return record_statements.insert(connection, sorted(records, key=_key))
+
+
 def forget(connection: Connection, records: Sequence[Record]) -> None:
     """Delete records, each only while it is as it was read: under the same token and run."""
     table = tables.records
@@ -103,23 +110,6 @@ def forget(connection: Connection, records: Sequence[Record]) -> None:
         connection.execute(
             delete(table).where(table.c.queue == record.queue, table.c.event_id == record.event_id, same)
         )
-
-
-def prune(connection: Connection, before: float, limit: int = 1000) -> int:
-    """Forget messages that were handled before this time, at most `limit`; how many there were.
-
-    What is forgotten is no longer recognised as a duplicate.
-    """
-    table = tables.records
-    key = tuple_(table.c.queue, table.c.event_id)
-    old = (
-        select(table.c.queue, table.c.event_id)
-        .where(table.c.state == State.DONE.value, table.c.updated < before)
-        .order_by(table.c.queue, table.c.event_id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return connection.execute(delete(table).where(key.in_(old))).rowcount
 
 
 def _write(connection: Connection, stored: dict[Key, Record], current: dict[Key, Record]) -> set[Key]:

@@ -8,6 +8,7 @@ it is the writer while it lasts, so such handlers run one at a time there.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -57,18 +58,26 @@ class AsyncSession(sqlmodel_session.AsyncSession):
     """SQLModel's `AsyncSession`, with a transaction that belongs to the message that is handled.
 
     `on_held` is called once, with `LONG_HELD`, when the transaction has been open for so
-    many seconds. `rollback()` undoes what was written so far, and the next statement begins
+    many seconds, and `on_released` when such a transaction has ended, with its seconds. `rollback()` undoes what was written so far, and the next statement begins
     again.
     """
 
     sync_session_class: type[Session] = _GuardedSession
 
-    def __init__(self, engine: AsyncEngine, shown: str, on_held: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        shown: str,
+        on_held: Callable[[float], None] | None = None,
+        on_released: Callable[[float], None] | None = None,
+    ) -> None:
         super().__init__(engine, expire_on_commit=False)
         self._guard = cast("_GuardedSession", self.sync_session)
         self._guard.owner = self
         self._shown = shown
         self._on_held = on_held
+        self._on_released = on_released
+        self._since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._held: HeldConnection | None = None
 
@@ -131,6 +140,8 @@ class AsyncSession(sqlmodel_session.AsyncSession):
             self._holds()
 
     def _holds(self) -> None:
+        if self._since is None:
+            self._since = time.monotonic()
         if self._on_held is not None and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LONG_HELD, self._on_held, LONG_HELD)
 
@@ -138,6 +149,9 @@ class AsyncSession(sqlmodel_session.AsyncSession):
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+        since, self._since = self._since, None
+        if since is not None and self._on_released is not None and (held := time.monotonic() - since) >= LONG_HELD:
+            self._on_released(held)
 
 
 def _after_begin(session: _GuardedSession, _transaction: SessionTransaction, connection: Connection) -> None:

@@ -1,10 +1,9 @@
-"""How much there is: rows, bytes, and what could be forgotten. Looking changes nothing."""
+"""How much there is: rows and bytes. Looking changes nothing."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, func, select
 
-from engine.model.record import State
 from engine.storage import tables
 
 _COUNTED = (
@@ -29,10 +28,3 @@ def size_bytes(connection: Connection) -> int:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar() or 0
         return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar() or 0)
     return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar() or 0)
-
-
-def prunable(connection: Connection, before: float) -> int:
-    """How many records `records.prune` would forget."""
-    table = tables.records
-    old = (table.c.state == State.DONE.value) & (table.c.updated < before)
-    return connection.scalar(select(func.count()).select_from(table).where(old)) or 0

@@ -12,7 +12,8 @@ from engine.model.message import Message
 #: The longest text in an indexed column, in characters: PostgreSQL limits an index row to 2,700 bytes.
 SHORT = 255
 
-_PROPERTIES = (
+#: The properties of a message that are stored by name.
+PROPERTIES = (
     "message_id",
     "correlation_id",
     "type",
@@ -38,7 +39,7 @@ def plain(text: str, limit: int | None = None) -> str:
 def dump_properties(message: Message, extra: Mapping[str, Any] | None = None) -> str:
     """Headers and properties of a message as ASCII JSON, and what else goes with them."""
     found: dict[str, Any] = dict(extra) if extra else {}
-    for name in _PROPERTIES:
+    for name in PROPERTIES:
         value = getattr(message, name)
         if value is not None:
             found[name] = value
@@ -59,5 +60,5 @@ def build_message(body: bytes, found: Mapping[str, Any]) -> Message:
     return Message(
         bytes(body),
         headers.load(stored) if stored else {},
-        **{name: found[name] for name in _PROPERTIES if name in found},
+        **{name: found[name] for name in PROPERTIES if name in found},
     )

@@ -7,9 +7,9 @@ none: what may contain one is kept as bytes or as JSON.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import MetaData, Table
+from sqlalchemy import MetaData, Table, text
 from sqlalchemy.orm import registry
 from sqlmodel import BigInteger, Field, Index, Integer, LargeBinary, SQLModel, Text
 
@@ -18,6 +18,12 @@ warren_metadata = MetaData()
 
 #: 64 bits; SQLite counts its ids only in a column called INTEGER, which has 64 bits there.
 _BIG = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _where(said: str) -> dict[str, Any]:
+    """For an index over some of the rows."""
+    condition = text(said)
+    return {"sqlite_where": condition, "postgresql_where": condition}
 
 
 class WarrenTable(SQLModel, registry=registry(metadata=warren_metadata)):
@@ -77,7 +83,11 @@ class DelayedRow(WarrenTable, table=True):
 
 
 class FailureTable(WarrenTable, table=True):
-    """A dead letter, as far as it is searched and listed; kept narrow, so that a scan is short."""
+    """A dead letter, as far as it is searched and listed; kept narrow, so that a scan is short.
+
+    `indexed`: its payload's fields are in `warren_failure_fields`. `archived_by` is the act that archived
+    it, `archived_from` its status before that.
+    """
 
     __tablename__ = "warren_failures"
     __table_args__ = (
@@ -89,6 +99,9 @@ class FailureTable(WarrenTable, table=True):
         Index("warren_failures_exception", "exception", "arrived", "id"),
         Index("warren_failures_correlation", "correlation_id", "arrived", "id"),
         Index("warren_failures_fingerprint", "fingerprint", "arrived", "id", "status"),
+        Index("warren_failures_type", "event_type", "arrived", "id"),
+        Index("warren_failures_act", "archived_by", "id", **_where("archived_by IS NOT NULL")),
+        Index("warren_failures_unindexed", "id", **_where("indexed IS NULL")),
         {"sqlite_autoincrement": True},  # an id is never given twice: operations hold on to it
     )
 
@@ -114,6 +127,34 @@ class FailureTable(WarrenTable, table=True):
     status: str = Field(sa_type=Text)
     redriven_run: int | None = Field(default=None, sa_type=_BIG)
     changed: float
+    indexed: bool | None = None
+    archived_by: str | None = Field(default=None, sa_type=Text)
+    archived_from: str | None = Field(default=None, sa_type=Text)
+
+
+class FailureFieldRow(WarrenTable, table=True):
+    """A field of a failed message's payload, as the key of its path and value (see engine/model/leaves.py)."""
+
+    __tablename__ = "warren_failure_fields"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    leaf: int = Field(primary_key=True, sa_type=BigInteger)
+    failure_id: int = Field(primary_key=True, sa_type=BigInteger)
+
+
+class FailureCountRow(WarrenTable, table=True):
+    """How many failures there are of a kind. Triggers keep it, on SQLite alone: a count there is a scan."""
+
+    __tablename__ = "warren_failure_counts"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    fingerprint: str = Field(primary_key=True, sa_type=Text)
+    status: str = Field(primary_key=True, sa_type=Text)
+    handler: str = Field(primary_key=True, sa_type=Text)
+    queue: str = Field(primary_key=True, sa_type=Text)
+    exception: str = Field(primary_key=True, sa_type=Text)
+    event_type: str = Field(primary_key=True, sa_type=Text)
+    total: int = Field(sa_type=_BIG)
 
 
 class FailedMessageRow(WarrenTable, table=True):
@@ -256,10 +297,10 @@ class AuditRow(WarrenTable, table=True):
 
 
 class OperationRow(WarrenTable, table=True):
-    """A redrive or a replay that somebody ordered, and how far it is.
+    """A redrive or a replay that somebody ordered, and how far it is (see engine/model/operation.py).
 
-    `asked` and `options` are JSON; `target` is the queue that a replay sends to. `rate` is in
-    messages a second, NULL for as fast as it goes. `owner` is the process that performs it.
+    `asked` and `options` are JSON; `target` is the queue that a replay sends to. `pace` is in
+    messages a second. `owner` is the process that performs it.
     """
 
     __tablename__ = "warren_operations"
@@ -278,9 +319,14 @@ class OperationRow(WarrenTable, table=True):
     total: int = Field(sa_type=_BIG)
     sent: int = Field(sa_type=_BIG)
     succeeded: int = Field(sa_type=_BIG)
-    failed: int = Field(sa_type=_BIG)
+    failed_again: int = Field(sa_type=_BIG)
+    failed_otherwise: int = Field(sa_type=_BIG)
     skipped: int = Field(sa_type=_BIG)
-    rate: float | None = None
+    base_position: int = Field(sa_type=_BIG)
+    base_sent: int = Field(sa_type=_BIG)
+    fresh_verified: int = Field(sa_type=_BIG)
+    fresh_failed: int = Field(sa_type=_BIG)
+    pace: float
     note: str = Field(sa_type=Text)
     owner: str | None = Field(default=None, sa_type=Text)
     created: float
@@ -308,10 +354,17 @@ class OperationItemRow(WarrenTable, table=True):
 
 
 class EditRow(WarrenTable, table=True):
-    """A body that an operator changed before its redrive: both versions, the difference, who and why."""
+    """A body that an operator changed before its redrive: both versions, the difference, who and why.
+
+    `state` is pending, replaced, reverted or sent; `operation` is the redrive that sent it.
+    """
 
     __tablename__ = "warren_edits"
-    __table_args__ = (Index("warren_edits_failure", "failure_id", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("warren_edits_failure", "failure_id", "id"),
+        Index("warren_edits_pending", "failure_id", unique=True, **_where("state = 'pending'")),
+        {"sqlite_autoincrement": True},
+    )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=_BIG)
     failure_id: int = Field(sa_type=_BIG)
@@ -322,23 +375,35 @@ class EditRow(WarrenTable, table=True):
     original: bytes = Field(sa_type=LargeBinary)
     edited: bytes = Field(sa_type=LargeBinary)
     diff: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    changed: float
 
 
 class EventRow(WarrenTable, table=True):
-    """An event that was emitted, appended or journalled; rows are only ever added.
+    """An event of the log: emitted, published with a transaction, appended or journalled.
 
-    What belongs to no stream has no version. `time` is when it happened, by its publisher,
-    `recorded` when it was written here.
+    `version` is its place in the stream of its aggregate, NULL for what belongs to no stream.
+    `time` is when it happened, by its publisher; `recorded` when it was written here; `due` when it
+    goes out, where it was delayed. `routing_key` is NULL where it is the event type, and
+    `properties` is empty where the message has no other than the columns tell (see engine/storage/event_log.py).
     """
 
     __tablename__ = "warren_events"
     __table_args__ = (
         Index("warren_events_id", "event_id", unique=True),
-        Index("warren_events_stream", "aggregate_type", "aggregate_id", "version", unique=True),
+        Index(
+            "warren_events_stream",
+            "aggregate_type",
+            "aggregate_id",
+            "version",
+            unique=True,
+            **_where("version IS NOT NULL"),
+        ),
+        Index("warren_events_aggregate", "aggregate_id", **_where("aggregate_id IS NOT NULL")),
         Index("warren_events_type", "event_type", "position"),
-        Index("warren_events_correlation", "correlation_id", "position"),
-        Index("warren_events_recorded", "recorded", "position"),
-        {"sqlite_autoincrement": True},
+        Index("warren_events_correlation", "correlation_id"),
+        Index("warren_events_recorded", "recorded"),
+        # No autoincrement: it costs a write a row. The newest row is never deleted, so no position is given twice.
     )
 
     position: int | None = Field(default=None, primary_key=True, sa_type=_BIG)
@@ -349,11 +414,13 @@ class EventRow(WarrenTable, table=True):
     version: int | None = Field(default=None, sa_type=_BIG)
     origin: str = Field(sa_type=Text)
     queue: str = Field(sa_type=Text)
+    source: str = Field(sa_type=Text)
     correlation_id: str | None = Field(default=None, sa_type=Text)
     causation_id: str | None = Field(default=None, sa_type=Text)
     exchange: str = Field(sa_type=Text)
-    routing_key: str = Field(sa_type=Text)
+    routing_key: str | None = Field(default=None, sa_type=Text)
     time: float
+    due: float | None = None
     recorded: float
     properties: str = Field(sa_type=Text)
     body: bytes = Field(sa_type=LargeBinary)
@@ -376,6 +443,8 @@ records = _table(RecordRow)
 outbox = _table(OutboxRow)
 delayed = _table(DelayedRow)
 failures = _table(FailureTable)
+failure_fields = _table(FailureFieldRow)
+failure_counts = _table(FailureCountRow)
 failed_messages = _table(FailedMessageRow)
 workers = _table(WorkerRow)
 beats = _table(BeatRow)

@@ -9,12 +9,16 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete, select, update
 
 from engine.model.stats import HandlerStats, Histogram
+from engine.model.topology import topic_matches
 from engine.storage import tables
 from engine.storage.statements import upsert
 
 _workers = tables.workers
 _stats = tables.stats
 _queues = tables.queues
+
+#: Who owns the queue of the journal, in the place of a handler's name.
+JOURNAL = "(journal)"
 
 _COUNTERS = ("handled", "failed", "retried", "duplicates", "stale", "parked", "dead", "in_flight")
 
@@ -55,6 +59,10 @@ class DeclaredQueue(NamedTuple):
     first_declared: float
     last_declared: float
 
+    def wants(self, routing_key: str) -> bool:
+        """Whether it is bound for such events, as far as its patterns tell."""
+        return any(topic_matches(pattern, routing_key) for pattern in self.patterns)
+
 
 def register(connection: Connection, worker: Worker) -> None:
     """Write a worker that starts, or all that changed about it."""
@@ -66,6 +74,11 @@ def beat(connection: Connection, worker: str, *, state: str, now: float) -> bool
     """Report a worker's state; False when it is not registered (any more)."""
     values = {"state": state, "beat": now}
     return connection.execute(update(_workers).where(_workers.c.id == worker).values(values)).rowcount > 0
+
+
+def tell(connection: Connection, worker: str, info: Mapping[str, Any]) -> None:
+    """Report what else a worker tells of itself."""
+    connection.execute(update(_workers).where(_workers.c.id == worker).values(info=json.dumps(info)))
 
 
 def stop(connection: Connection, worker: str, *, now: float) -> None:

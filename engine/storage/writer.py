@@ -32,8 +32,6 @@ LONGEST_PAUSE = 5.0
 #: Seconds until a database that does not answer is reported.
 PATIENCE = 8.0
 
-_WAITS = "Nothing is lost: what waits is tried again until it is written."
-
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 R = TypeVar("R")
@@ -168,7 +166,7 @@ class GroupWriter:
             try:
                 outcomes = await self._transact(work)
             except DatabaseError as error:
-                self._say(type(error)(error.message, hint=f"{error.hint} {_WAITS}"))
+                self._say(error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, LONGEST_PAUSE)
             except Exception as error:
@@ -191,7 +189,7 @@ class GroupWriter:
             self._say(
                 DatabaseUnavailable(
                     f"the database {self._pen.address.shown} has not answered for {PATIENCE:g} seconds",
-                    hint=f"A transaction may hold its lock, or the server is out of reach. {_WAITS}",
+                    hint="A transaction may hold its lock, or the server is out of reach.",
                 )
             )
 

@@ -108,6 +108,8 @@ class Harness:
             try:
                 await self._while_running(ready.wait())
                 worker.outcomes.observer = self.story.observe
+                if "circuit" not in self._settings:
+                    _switch_off(worker)
                 #: An `engine.Engine` on the same broker, for code under test that publishes.
                 self.engine = await Engine(settings, broker=self._broker).__aenter__()
             except BaseException:
@@ -122,7 +124,6 @@ class Harness:
             "broker": f"embedded://{folder / 'broker.db'}",
             "database": f"sqlite:///{folder / 'warren.db'}",
             "drain_timeout": self._patience,
-            "circuit": 0,  # a test that publishes what fails is not to be paused
             **self._settings,
         }
         if not given["broker"].startswith("embedded://"):
@@ -338,6 +339,13 @@ class Harness:
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="warren-harness-", ignore_cleanup_errors=True)
+
+
+def _switch_off(worker: Worker) -> None:
+    """Keep all circuits closed: a test that publishes what fails is not to be paused."""
+    for consumer in worker.consumers:
+        if consumer.breaker is not None:
+            consumer.breaker.threshold = 0
 
 
 def _by(handler: object) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.nursery import ROOT, Process, start_warren
+
 SECONDS = 60
 
 
@@ -42,32 +42,39 @@ class Warren:
         self.project = project
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("WARREN_")}
         self.environ |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "HOME": str(project)}
-        self.started: list[subprocess.Popen[str]] = []
+        self.started: list[Process] = []
 
     def __call__(self, *arguments: str, stdin: str = "", environ: Mapping[str, str] | None = None) -> Result:
-        done = subprocess.run(
-            [sys.executable, "-m", "engine.cli", *arguments],
-            cwd=self.project,
-            env={**self.environ, **(environ or {})},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        return Result(done.returncode, done.stdout, done.stderr)
+        with TemporaryFile("w+") as given, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+            given.write(stdin)
+            given.seek(0)
+            process = start_warren(
+                arguments,
+                folder=self.project,
+                environ={**self.environ, **(environ or {})},
+                stdin=given.fileno(),
+                stdout=out.fileno(),
+                stderr=err.fileno(),
+            )
+            try:
+                code = process.wait(SECONDS)
+            finally:
+                process.kill()
+            out.seek(0)
+            err.seek(0)
+            return Result(code, out.read(), err.read())
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> Process:
         """Start a call that goes on; it is ended with the test."""
-        log = (self.project / f"process-{len(self.started)}.log").open("w")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "engine.cli", *arguments],
-            cwd=self.project,
-            env=self.environ,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        log.close()
+        with (self.project / f"process-{len(self.started)}.log").open("w") as log:
+            process = start_warren(
+                arguments,
+                folder=self.project,
+                environ=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log.fileno(),
+                stderr=log.fileno(),
+            )
         self.started.append(process)
         return process
 
@@ -85,8 +92,7 @@ class Warren:
     def end(self) -> None:
         """End all that was started."""
         for process in self.started:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
+            process.kill()
             process.wait()
 
 

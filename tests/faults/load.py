@@ -92,7 +92,7 @@ async def at_rest(fleet: Fleet, numbers: Iterable[int], *, perhaps: Iterable[int
 
     await fleet.until(ended, "all messages to be handled and the outbox to be empty", patience)
     for worker in fleet.workers:
-        if worker.process.returncode is None:
+        if worker.process.poll() is None:
             assert await worker.terminate() == 0, worker.said()
     assert fleet.query("SELECT queue, reason, message FROM warren_failures") == []
     for step in STEPS:

@@ -87,7 +87,7 @@ async def test_a_disk_that_is_full(request: pytest.FixtureRequest, small_disk: P
         fleet.tally.fault()
         await worker.until("the database does not take what is written, trying again")
         await asyncio.sleep(3)
-        assert worker.process.returncode is None
+        assert worker.process.poll() is None
         ballast.unlink()
         await worker.until("the database is back")
         await at_rest(fleet, await publishing)
@@ -138,7 +138,7 @@ async def test_a_postgresql_server_that_goes_away_for_seconds(
     await asyncio.to_thread(postgres_node.kill if how == "killed" else postgres_node.stop)
     fleet.tally.fault()
     await asyncio.sleep(5)
-    assert all(worker.process.returncode is None for worker in workers)
+    assert all(worker.process.poll() is None for worker in workers)
     await asyncio.to_thread(postgres_node.start)
     await at_rest(fleet, await publishing)
     assert all("the database is back" in worker.said() for worker in workers)

@@ -96,8 +96,8 @@ async def test_a_killer_is_found_out_and_its_neighbours_are_fine(fleet: Fleet) -
     async with asyncio.timeout(110):
         while not failures(fleet):
             worker = fleet.workers[-1]
-            if worker.process.returncode is not None:
-                assert worker.process.returncode == 7, worker.said()
+            if (code := worker.process.poll()) is not None:
+                assert code == 7, worker.said()
                 deaths += 1
                 await fleet.start(plugin, ready=False)
             await asyncio.sleep(0.05)

@@ -89,6 +89,51 @@ async def test_a_dead_letter_queue_of_poison_is_taken_in(rabbit_fleet: Fleet) ->
     assert "is lost" not in worker.said()
 
 
+WITNESS = "s3cr3t-of-the-payload"
+TALKATIVE = """
+from engine import Event, EventData, RetryPolicy, handler
+
+class Note(EventData, type="test.note"):
+    number: int
+    note: str
+
+@handler(Note, retry=RetryPolicy(max_attempts=2, initial=0.25))
+async def read(event: Event[Note]) -> None:
+    if event.data.number:
+        raise ValueError(f"cannot take {event.data.note}")
+"""
+
+
+async def test_the_logs_tell_no_payload_and_no_password(fleet: Fleet) -> None:
+    if fleet.database.startswith("postgresql"):  # which asks nobody for it here
+        fleet.database = fleet.database.replace("postgres@", "postgres:hunter2@")
+    worker = await fleet.start(
+        fleet.plugin(TALKATIVE), "--log-level", "debug", WARREN_DATABASE=fleet.database, WARREN_LOG_FORMAT="json"
+    )
+    bodies = [b'{"number": %d, "note": "%s"}' % (number, WITNESS.encode()) for number in range(2)]
+    bodies += [
+        b'{"number": "%s", "note": ""}' % WITNESS.encode(),
+        b'{"number": 0, "note": "%s"' % WITNESS.encode(),
+        b'{"number": 0, "%s": 1, "%s": 2}' % (WITNESS.encode(), WITNESS.encode()),
+        b"[" * 100_000 + WITNESS.encode(),
+        b'{"eventType": "test.note", "eventId": 7, "data": "%s"}' % WITNESS.encode(),
+    ]
+    async with Engine(fleet.settings(database=fleet.database)) as engine:
+        await engine.publish_messages(
+            [
+                ("test.note", Message(body, {"note": WITNESS}, message_id=str(number), correlation_id=WITNESS[::-1]))
+                for number, body in enumerate(bodies)
+            ]
+        )
+        fleet.tally.fault(len(bodies) - 1)
+    await fleet.until(lambda: len(failures(fleet)) == len(bodies) - 1, "all but one to be dead")
+    assert await worker.terminate() == 0
+    assert "ValueError" in worker.said()
+    assert WITNESS not in worker.said()
+    assert "hunter2" not in worker.said()
+    assert "guest:guest" not in worker.said()
+
+
 def memory(pid: int, what: str) -> int:
     """A line of /proc/PID/status, in bytes."""
     found = re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.errors import DecodingError
 from engine.model import headers
 from engine.model.delay import EARLY, RUNGS, SMALLEST, TOLERANCE, next_rung, plan, rung_queue, unwrap
-from engine.model.message import Delivery, Headers, Message, Publication
+from engine.model.message import Delivery, Headers, HeaderValue, Message, Publication
 
 NOW = 1_800_000_000.0
 TTL = {rung_queue("shop", ms): ms for ms in RUNGS}
@@ -173,3 +173,14 @@ def test_forged_slack_is_ignored(slack: Any) -> None:
     sent = plan("shop", publication(**{headers.SLACK: slack}), NOW + 1.75, NOW)
     assert sent.routing_key == "shop.delay.1s"
     assert headers.SLACK not in sent.message.headers
+
+
+def test_a_redriven_message_of_the_due_queue_goes_where_it_went_at_first() -> None:
+    came: dict[str, HeaderValue] = {headers.RUN: 2, headers.EXCHANGE: "events", headers.ROUTING_KEY: "order.placed"}
+    target, when = unwrap(Delivery("shop.due", Message(b"", came, message_id="e-1"), 1))
+    assert (target.exchange, target.routing_key, target.mandatory, when) == ("events", "order.placed", False, 0.0)
+    for lacking in (headers.RUN, headers.EXCHANGE):
+        with pytest.raises(DecodingError, match="when it is due"):
+            unwrap(Delivery("shop.due", Message(b"", {k: v for k, v in came.items() if k != lacking}), 1))
+    with pytest.raises(DecodingError, match="where it goes"):
+        unwrap(Delivery("shop.due", Message(b"", {headers.RUN: 2, headers.EXCHANGE: "events"}), 1))

@@ -19,6 +19,7 @@ from engine.operations.doctor.filesystem import NETWORK, find, kind_of
 from engine.operations.doctor.finding import Finding, Level
 from engine.operations.doctor.project import check_folder, check_plugins, check_timeouts
 from engine.operations.doctor.version import check_version
+from engine.operations.operator import Operator
 from engine.operations.orphans import owned_by
 from engine.operations.pausing import Shut
 from engine.storage.database import Database
@@ -125,7 +126,7 @@ async def test_a_healthy_database_passes(database: Database) -> None:
 
 
 async def test_a_round_trip_uses_each_permission_and_leaves_nothing(broker: Broker) -> None:
-    assert (await brokers.check_round_trip(broker, "shop")).level is Level.OK
+    assert (await brokers.check_round_trip(broker, "shop", operator=Operator("anna"))).level is Level.OK
 
 
 async def test_a_drifted_topology_fails_and_a_missing_one_warns(broker: Broker) -> None:
@@ -200,6 +201,29 @@ def test_messages_that_wait_for_a_lane_past_the_brokers_time_out_are_named() -> 
     assert check_timeouts([spec(timeout=600.0, concurrency=16, prefetch=32)]) == []
     [finding] = check_timeouts([spec("slow", timeout=600.0, concurrency=1, prefetch=10)])
     assert "slow (1h40m)" in finding.what
+
+
+def test_who_held_the_writer_longest_is_named() -> None:
+    handlers = {"shop.a": "charge", "shop.b": "notify"}
+    alive = [
+        Worker("w-1", "shop", "1", "running", 0.0, 0.0, {"handlers": handlers, "holds": {"shop.a": [2, 1.5]}}),
+        Worker(
+            "w-2",
+            "shop",
+            "1",
+            "running",
+            0.0,
+            0.0,
+            {"handlers": handlers, "holds": {"shop.a": [1, 3.0], "shop.b": [1, 75.0]}},
+        ),
+        Worker("w-3", "shop", "1", "running", 0.0, 0.0, {"handlers": handlers}),
+    ]
+    assert fleet.check_holds(alive[2:]) == []
+    [finding] = fleet.check_holds(alive)
+    assert finding.level is Level.WARN
+    first, second = finding.what.partition("held for long by ")[2].split("), ")
+    assert first == "notify on shop.b (1m15s, 1 times over a second"
+    assert second == "charge on shop.a (3.0s, 3 times over a second)"
 
 
 def test_due_messages_that_nobody_forwards() -> None:

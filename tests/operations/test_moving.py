@@ -19,6 +19,7 @@ from engine.model.record import Record, State
 from engine.model.topology import Binding, Exchange, Queue, Route, Topology, handler_topology, merge
 from engine.operations import migrating, moving, orphans
 from engine.operations.moving import Moved
+from engine.operations.operator import Operator
 from engine.runtime.intake import body_hash
 from engine.storage import audit, records, workers
 from engine.storage.database import Database
@@ -102,7 +103,7 @@ async def test_a_move_keeps_messages_and_begins_their_records_anew(
     planned = await moving.plan(either, old, new)
     assert planned.waiting == 8
 
-    done = await moving.move(database, either, planned, who="anna@test", why="renamed")
+    done = await moving.move(database, either, planned, operator=Operator("anna@test"), why="renamed")
 
     # Handled, superseded by its retry, given up: three needed no moving.
     assert done == Moved(5, 3, 0)
@@ -138,8 +139,8 @@ async def test_a_move_that_is_cut_off_between_confirm_and_ack_loses_nothing(
 
     monkeypatch.setattr(moving._Keys, "forget", forget)
     with pytest.raises(BrokerUnavailable):
-        await moving.move(database, either, planned, who="anna", why="")
-    done = await moving.move(database, either, await moving.plan(either, old, new), who="anna", why="")
+        await moving.move(database, either, planned, operator=Operator("anna"), why="")
+    done = await moving.move(database, either, await moving.plan(either, old, new), operator=Operator("anna"), why="")
     assert done.moved < count  # the first group was acked
     found = numbers(await take_all(either, new))
     assert sorted(set(found)) == list(range(count))
@@ -154,7 +155,7 @@ async def test_what_a_full_queue_does_not_take_stays_where_it_was(database: Data
     await either.declare(Topology(queues=(Queue(old, ARGUMENTS), full)))
     await send(either, old, [event(number) for number in range(300)])
     with pytest.raises(PublishRefused) as error:
-        await moving.move(database, either, await moving.plan(either, old, new), who="anna", why="")
+        await moving.move(database, either, await moving.plan(either, old, new), operator=Operator("anna"), why="")
     assert "still where it was" in error.value.hint
     there, here = numbers(await take_all(either, new)), numbers(await take_all(either, old))
     assert sorted([*there, *here]) == list(range(300))
@@ -238,13 +239,13 @@ async def test_a_migration_keeps_everything_wherever_it_is_cut_off(
     assert planned.needed
     assert planned.waiting == count
     try:
-        await migrating.migrate(database, cut, planned, asked(app), who="anna@test", why="")  # type: ignore[arg-type]
+        await migrating.migrate(database, cut, planned, asked(app), operator=Operator("anna@test"), why="")  # type: ignore[arg-type]
         assert at == 100
     except Interrupted:
         again = await migrating.plan(database, either, app, asked(app), queue)
         assert again.needed
         cut.at = 1000
-        await migrating.migrate(database, cut, again, asked(app), who="anna@test", why="")  # type: ignore[arg-type]
+        await migrating.migrate(database, cut, again, asked(app), operator=Operator("anna@test"), why="")  # type: ignore[arg-type]
 
     assert await either.differences(Topology(queues=asked(app).queues[:1])) == []
     assert (await migrating.plan(database, either, app, asked(app), queue)).needed is False
@@ -287,9 +288,9 @@ async def test_an_orphan_is_found_and_deleted_with_its_dead_letter_queue(
     assert planned.lost == 3
     await send(either, old, [event(4)])
     with pytest.raises(UsageError, match="4 messages by now"):
-        await orphans.delete(database, either, planned, who="anna", why="")
+        await orphans.delete(database, either, planned, operator=Operator("anna"), why="")
     planned = await orphans.plan_deletion(either, old)
-    assert await orphans.delete(database, either, planned, who="anna", why="gone") == 4
+    assert await orphans.delete(database, either, planned, operator=Operator("anna"), why="gone") == 4
     assert await either.depths([old, f"{old}.dlq"]) == {old: None, f"{old}.dlq": None}
     assert [queue.queue for queue in await database.read(workers.list_queues)] == [new]
     [entry] = await database.read(audit.list_entries)

@@ -12,6 +12,7 @@ from engine.errors import ConfigurationError, PluginError
 from engine.model.codec import decode
 from engine.model.event import EventData
 from engine.model.topology import Route, delay_topology, handler_topology
+from engine.operations.operator import Operator
 from engine.operations.publishing import Draft, compose, known_payloads, publish, read_payload, suggestion
 
 QUEUE = "shop.orders.charge"
@@ -22,6 +23,7 @@ class OrderPlaced(EventData, type="order.placed", version=2, aggregate="order", 
     total: Decimal
 
 
+ANNA = Operator("anna@test")
 KNOWN = known_payloads([OrderPlaced])
 GOOD = {"order_id": "42", "total": "9.90", "note": "kept"}
 
@@ -86,7 +88,14 @@ async def test_events_arrive_each_with_an_id_of_its_own(broker: Broker) -> None:
     await broker.declare(handler_topology("shop", [Route(QUEUE, "events", ["order.*"])]))
     steps: list[int] = []
     sent = await publish(
-        broker, "shop", "events", compose(draft(), KNOWN), now=time.time(), count=700, advance=steps.append
+        broker,
+        "shop",
+        "events",
+        compose(draft(), KNOWN),
+        operator=ANNA,
+        now=time.time(),
+        count=700,
+        advance=steps.append,
     )
 
     assert (sent.confirmed, sent.unrouted, steps) == (700, 0, [500, 200])
@@ -103,12 +112,12 @@ async def test_events_arrive_each_with_an_id_of_its_own(broker: Broker) -> None:
 
 
 async def test_an_event_that_nobody_takes_is_counted_and_no_error(broker: Broker) -> None:
-    sent = await publish(broker, "shop", "events", compose(draft(), KNOWN), now=time.time())
+    sent = await publish(broker, "shop", "events", compose(draft(), KNOWN), operator=ANNA, now=time.time())
     assert (sent.confirmed, sent.unrouted) == (1, 1)
 
 
 async def test_a_delayed_event_waits_on_a_rung(broker: Broker) -> None:
-    await publish(broker, "shop", "events", compose(draft(), KNOWN), now=time.time(), delay=300)
+    await publish(broker, "shop", "events", compose(draft(), KNOWN), operator=ANNA, now=time.time(), delay=300)
     names = [queue.name for queue in delay_topology("shop").queues]
     waiting = {name: depth.ready for name, depth in (await broker.depths(names)).items() if depth and depth.ready}
     assert waiting == {"shop.delay.4m": 1}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from engine.brokers.rabbitmq import calls
 from engine.errors import BrokerUnavailable, PublishRefused, Unroutable, UsageError
 from engine.model.message import Message
 from engine.model.topology import Binding, Exchange, Queue, Topology
@@ -144,23 +146,26 @@ async def test_an_outage_is_waited_out(amqp_url: str, app: str, local: Fleet, le
 
 @pytest.mark.faults
 async def test_an_outage_past_the_time_out_says_how_many_were_confirmed(
-    amqp_url: str, app: str, local: Fleet, leftovers: Leftovers
+    amqp_url: str, app: str, local: Fleet, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(calls, "LONGEST_RETRY", 0.5)
     parts = urlsplit(amqp_url)
     queue = f"{app}.all"
     leftovers.queues(queue)
     leftovers.exchanges(f"{app}.events")
     async with Proxy(parts.hostname or "", parts.port or 5672) as proxy:
         url = amqp_url.replace(f":{parts.port}", f":{proxy.port}")
-        async with Engine(local.settings(broker=url), database=False, timeout=0.5) as engine:
+        async with Engine(local.settings(broker=url), database=False, timeout=1.5) as engine:
             await listen(engine, queue)
             many = [Step(number=number) for number in range(12_000)]
             publishing_all = asyncio.create_task(engine.publish_many(many))
             while not (depth := (await engine.broker.depths([queue]))[queue]) or depth.ready < 1000:
                 await asyncio.sleep(0.01)
             await proxy.refuse()
+            refused = time.monotonic()
             with pytest.raises(BrokerUnavailable) as caught:
                 await publishing_all
+            assert time.monotonic() - refused < 6
             error = caught.value
             confirmed = [event for event, result in zip(error.events, error.results, strict=True) if result is None]
             assert 0 < len(confirmed) < len(many)

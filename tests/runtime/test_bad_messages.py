@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pickle
 
-import pytest
-
 from engine.model.message import Message
 from engine.runtime.application import Engine
 from tests.runtime.events import Step
@@ -30,7 +28,9 @@ BODIES: dict[str, bytes] = {
     "deep": b"[" * 100_000,
     "large": b"[" + b"[]," * 700_000 + b"[]]",
     "nan": b'{"number": NaN}',
-    "infinite": b'{"number": 1e999}',
+    "infinity": b'{"number": -Infinity}',
+    "too large": b'{"number": 1e999}',
+    "just beyond 64 bits": b'{"number": 9223372036854775808}',
     "beyond 64 bits": b'{"number": 18446744073709551617}',
     "5000 digits": b'{"number": ' + b"9" * 5000 + b"}",
     "duplicate keys": b'{"number": 1, "number": 2}',
@@ -39,6 +39,7 @@ BODIES: dict[str, bytes] = {
     "pickle": pickle.dumps({"number": 1}),
     "refused by the model": b'{"number": "many"}',
     "newer version": b'{"eventType": "test.step", "eventId": "newer", "version": 7, "data": {"number": 1}}',
+    "half a character": b'{"number": 1, "note": "\\ud800"}',
     "nul in the id": b'{"eventType": "test.step", "eventId": "a\\u0000b", "data": {"number": 1}}',
 }
 
@@ -46,6 +47,18 @@ PROPERTIES: dict[str, Message] = {
     "gzip": Message(b'{"number": 1}', message_id="gz", content_encoding="gzip"),
     "foreign content type": Message(b'{"number": 1}', message_id="ct", content_type="application/x-foreign"),
     "escape in the id": Message(b'{"number": 1}', message_id="a\x1b]52;c;x\x07"),
+    "lines in the id": Message(b'{"number": 1}', message_id="a\r\nb"),
+}
+
+#: Odd, and yet to be handled.
+ODD: dict[str, Message] = {
+    "longest id": Message(b'{"number": 1}', message_id="\u00e9" * 127),
+    "nul in the payload": Message(b'{"number": 1, "note": "a\\u0000b"}', message_id="nul"),
+    "run that is no number": Message(b'{"number": 1}', {"warren-run": "abc"}, message_id="run-1"),
+    "run below zero": Message(b'{"number": 1}', {"warren-run": -1}, message_id="run-2"),
+    "death that is none": Message(b'{"number": 1}', {"x-death": "forged"}, message_id="death-1"),
+    "death of many": Message(b'{"number": 1}', {"x-death": [{"count": 10**12, "queue": 7}]}, message_id="death-2"),
+    "copies": Message(b'{"number": 1}', {"CC": ["elsewhere"]}, message_id="copies"),
 }
 
 
@@ -61,22 +74,13 @@ async def test_unreadable_messages_are_dead_on_attempt_1_and_others_are_handled(
             ]
         await engine.publish_messages(messages)
         await engine.publish(Step(number=1))
-    good = len(bad) + 1
+        await engine.publish_messages([("test.step", message) for message in ODD.values()])
+    good = len(bad) + 1 + len(ODD)
     await fleet.until(lambda: handled(fleet) == good and len(failures(fleet)) == len(bad), "all to be handled or dead")
     assert {(reason, attempts) for _, reason, _, attempts in failures(fleet)} == {("unreadable", 1)}
     assert all(message for _, _, message, _ in failures(fleet))
     assert await worker.terminate() == 0
     assert "lost" not in worker.said(), "a bad message broke a connection"
-
-
-@pytest.mark.parametrize(
-    "headers", [{"warren-run": "abc"}, {"warren-run": -1}, {"x-death": "forged"}, {"CC": ["elsewhere"]}]
-)
-async def test_forged_headers_do_no_harm(fleet: Fleet, headers: dict[str, object]) -> None:
-    await fleet.start(fleet.plugin(PLUGIN))
-    async with Engine(fleet.settings()) as engine:
-        await engine.publish_messages([("test.step", Message(b'{"number": 1}', headers, message_id="forged"))])  # type: ignore[arg-type]
-    await fleet.until(lambda: handled(fleet) == 1, "the message to be handled")
 
 
 async def test_the_same_id_with_another_body_is_dead_lettered_not_swallowed(fleet: Fleet) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.brokers.rabbitmq import calls
 from engine.errors import BrokerError
 from engine.runtime.application import Engine
 from tests.runtime.events import Step
@@ -15,6 +16,9 @@ from tests.support.rabbit import RabbitNode
 from tests.support.workers import Fleet
 
 PLUGIN = """
+from engine.brokers.rabbitmq import calls
+calls.LONGEST_RETRY = 1.0
+
 from sqlalchemy import text
 from engine import AsyncSession, Context, Event, EventData, RetryPolicy, handler
 
@@ -39,8 +43,13 @@ async def follow(event: Event[Effect], session: AsyncSession) -> None:
 
 @pytest.mark.faults
 async def test_rabbitmq_killed_under_load_loses_and_doubles_nothing(
-    request: pytest.FixtureRequest, rabbit_node: RabbitNode, tmp_path: Path, app: str
+    request: pytest.FixtureRequest,
+    rabbit_node: RabbitNode,
+    tmp_path: Path,
+    app: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(calls, "LONGEST_RETRY", 1.0)
     async with settled(request, Fleet(tmp_path, rabbit_node.url, app)) as fleet:
         plugin = fleet.plugin(PLUGIN)
         await fleet.make_effects()

@@ -9,6 +9,7 @@ import pytest
 from engine.runtime.application import Engine
 from engine.runtime.points import POINTS
 from tests.runtime.events import Step
+from tests.support.homes import each_home
 from tests.support.workers import Fleet
 
 COUNT = 60
@@ -46,20 +47,25 @@ async def plain(event: Event[Step], ctx: Context) -> None:
         raise RuntimeError("flaky")
 """
 
-#: The last one is only passed by delayed messages that can be cancelled: see test_cancelling.py.
-ON_THE_WAY = [name for name in POINTS if name != "decided"]
+#: Two are not passed here: by delayed messages that can be cancelled (test_cancelling.py), and by operations (test_executor.py).
+ON_THE_WAY = [name for name in POINTS if name not in ("decided", "operated")]
 
 BROKEN = [number for number in range(COUNT) if number % 10 == 3]
 FINE = [number for number in range(COUNT) if number % 10 != 3]
 
 
-ONCE = [f"{point}:1" for point in ON_THE_WAY]
-#: Later in the life of the worker, when work of every kind is in flight.
-LATER = [pytest.param(f"{point}:3", marks=pytest.mark.slow) for point in ON_THE_WAY]
+#: The third time is later in the life of the worker, when work of every kind is in flight.
+PLACES = [f"{point}:{times}" for times in (1, 3) for point in ON_THE_WAY]
+#: Where a broker makes a difference.
+AT_THE_BROKER = ("relayed:1", "before-ack:1", "forwarded:1")
+
+
+def quick(home: str, place: str) -> bool:
+    return place in AT_THE_BROKER if home == "rabbitmq-sqlite" else home == "embedded-sqlite" and place.endswith(":1")
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("point", [*ONCE, *LATER])
+@pytest.mark.parametrize(("fleet", "point"), each_home(PLACES, quick), indirect=["fleet"])
 async def test_a_worker_killed_at_a_point_loses_and_doubles_nothing(fleet: Fleet, point: str) -> None:
     plugin = fleet.plugin(PLUGIN)
     await fleet.make_effects()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from datetime import UTC, datetime
 
@@ -10,6 +11,8 @@ from engine.model.event import EventData, new_event
 from engine.model.message import Publication
 from engine.model.topology import dlq_name
 from engine.operations import redrive
+from engine.operations.operator import Operator
+from engine.operations.progress import follow
 from engine.runtime.application import Engine
 from engine.storage.database import Database
 from engine.storage.failure_search import Filter
@@ -97,9 +100,10 @@ async def test_an_idempotency_key_tells_duplicates_also_after_a_redrive(fleet: F
         (fleet.folder / "fixed").touch()
         database = await Database.open(fleet.database)
         made = await redrive.plan(database, engine.broker, Filter(event_id="bad"))
-        done = await redrive.execute(database, made, who="test", why="fixed")
-        outcome = await redrive.verify(database, done.sent, seconds=30)
-        assert outcome == {failures_outcome("succeeded"): 1}, worker.said()
+        ordered = await redrive.start(database, made, app=fleet.app, operator=Operator("test"), why="fixed")
+        async with asyncio.timeout(30):
+            [*_, ended] = [stands async for stands in follow(database, ordered.id, until_verified=True)]
+        assert (ended.state, ended.succeeded) == ("done", 1), worker.said()
         await database.close()
         # It ran under its own event id, and under the key's record.
         assert sorted(fleet.query("SELECT step, number FROM effects")) == sorted([(good[0].id, 1), (bad[0].id, 1)])
@@ -116,12 +120,6 @@ async def test_an_idempotency_key_tells_duplicates_also_after_a_redrive(fleet: F
     assert await worker.terminate() == 0
     assert fleet.query("SELECT count(*) FROM effects") == [(2,)]
     assert states(fleet) == {"done": 2, "dead": 2}
-
-
-def failures_outcome(word: str) -> object:
-    from engine.storage.failures import Outcome
-
-    return Outcome(word)
 
 
 SLOW = """

@@ -7,10 +7,12 @@ import pytest
 from engine.model.record import MAX_DEATHS
 from engine.runtime.application import Engine
 from tests.runtime.events import Step
+from tests.support.homes import each_home
 from tests.support.workers import Fleet
 
-INNOCENT = 200
 KILLER = 77
+#: How many others there are, and how many processes.
+FEW, MANY = (200, 2), (1000, 1)
 
 PLUGIN = f"""
 import os
@@ -34,19 +36,27 @@ async def note(event: Event[Step]) -> None:
 
 @pytest.mark.faults
 @pytest.mark.timeout(400)  # on PostgreSQL each of the four deaths takes 15 s to be proven
-@pytest.mark.parametrize("processes", [1, 2])
-async def test_a_killer_is_dead_lettered_and_its_neighbours_are_handled_once(fleet: Fleet, processes: int) -> None:
+@pytest.mark.parametrize(
+    ("fleet", "size"),
+    each_home([FEW, MANY], lambda home, size: size == FEW and "sqlite" in home),
+    indirect=["fleet"],
+    ids=lambda value: value if isinstance(value, str) else f"{value[0]}-beside-it",
+)
+async def test_a_killer_is_dead_lettered_and_its_neighbours_are_handled_once(
+    fleet: Fleet, size: tuple[int, int]
+) -> None:
     await fleet.make_effects()
-    numbers = list(range(INNOCENT + 1))
+    innocent, processes = size
+    numbers = list(range(innocent + 1))
     supervisor = await fleet.start(fleet.plugin(PLUGIN), "--processes", str(processes))
     async with Engine(fleet.settings()) as engine:
         await engine.publish_many([Step(number=number) for number in numbers])
-    await fleet.until(lambda: states(fleet) == {"done": 2 * INNOCENT + 1, "dead": 1}, "the end of all messages", 240)
+    await fleet.until(lambda: states(fleet) == {"done": 2 * innocent + 1, "dead": 1}, "the end of all messages", 240)
     await fleet.until(lambda: bool(fleet.query("SELECT 1 FROM warren_failures")), "the failure in the table")
     assert await supervisor.terminate() == 0, supervisor.said()
 
-    effects = sorted(number for (number,) in fleet.query("SELECT number FROM effects"))
-    assert effects == [number for number in numbers if number != KILLER]
+    fleet.tally.fault(MAX_DEATHS + 1)
+    fleet.assert_once("booked", set(numbers) - {KILLER})
     reason, message = fleet.query("SELECT reason, message FROM warren_failures")[0]
     assert reason == "killed its workers"
     assert str(MAX_DEATHS) in message

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from engine.operations import pausing
+from engine.operations.operator import Operator
 from engine.runtime.application import Engine
 from engine.storage.database import Database
 from tests.runtime.events import Step
@@ -15,6 +16,10 @@ PLUGIN = """
 import asyncio
 from pathlib import Path
 from engine import Event, EventData, RetryPolicy, handler
+from engine.model import circuit
+from engine.runtime import flow
+
+circuit.FIRST_PROBE, flow.LOOK_INTERVAL = 0.75, 0.25  # in place of 5 and 1: the tests need not wait so long
 
 class Step(EventData, type="test.step", key="number", aggregate="step"):
     number: int
@@ -47,8 +52,10 @@ async def test_a_paused_queue_is_left_alone_by_all_workers_across_restarts(fleet
     async with Engine(fleet.settings()) as engine:
         await engine.publish_many([Step(number=number) for number in range(count)])
         await fleet.until(lambda: states(fleet).get("done", 0) > 10, "the workers to be at work")
-        assert await pausing.pause(database, [queue], who="anna@test", why="the provider is away") == [queue]
-        assert await pausing.pause(database, [queue], who="bert@test", why="") == []
+        assert await pausing.pause(database, [queue], operator=Operator("anna@test"), why="the provider is away") == [
+            queue
+        ]
+        assert await pausing.pause(database, [queue], operator=Operator("bert@test"), why="") == []
         for worker in fleet.workers:
             await worker.until("is paused by anna@test: the provider is away")
         # All that was only held is back in the queue, and what ran has ended.
@@ -69,7 +76,7 @@ async def test_a_paused_queue_is_left_alone_by_all_workers_across_restarts(fleet
         assert runs(fleet) == done
 
         begun = time.monotonic()
-        assert await pausing.resume(database, [queue], who="anna@test", why="") == [queue]
+        assert await pausing.resume(database, [queue], operator=Operator("anna@test"), why="") == [queue]
         await fleet.until(lambda: runs(fleet) > done, "the queue to be consumed again")
         assert time.monotonic() - begun < 4
         await fleet.until(lambda: states(fleet) == {"done": count}, "all to be handled")
@@ -126,7 +133,7 @@ async def test_a_circuit_outlives_its_worker_and_an_operator_closes_it(fleet: Fl
         await second.until("left alone, since its handler only fails (ConnectionError)")
         database = await Database.open(fleet.database)
         (fleet.folder / "down").unlink()
-        assert await pausing.resume(database, [queue], who="anna@test", why="") == [queue]
+        assert await pausing.resume(database, [queue], operator=Operator("anna@test"), why="") == [queue]
         await database.close()
         await fleet.until(lambda: states(fleet) == {"done": count}, "all to be handled")
     assert await second.terminate() == 0

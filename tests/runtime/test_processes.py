@@ -51,7 +51,7 @@ async def ready(supervisor: WorkerProcess, count: int) -> list[int]:
     """Wait until so many worker processes have become ready; their process ids, in that order."""
     async with asyncio.timeout(PATIENCE):
         while len(found := re.findall(r"worker \S+?:(\d+):\w+ is ready", supervisor.said())) < count:
-            assert supervisor.process.returncode is None, supervisor.said()
+            assert supervisor.process.poll() is None, supervisor.said()
             await asyncio.sleep(0.05)
     return [int(pid) for pid in found]
 

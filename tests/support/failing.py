@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.model.message import Message
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 
 QUEUE = "shop.orders.charge"
 
+#: Failures that `bury_many` writes in one transaction.
+MANY = 2000
 
-async def bury(
-    database: Database,
+
+def dead_message(
     event_id: str,
     *,
     queue: str = QUEUE,
@@ -28,10 +32,9 @@ async def bury(
     arrived: float = 1000.0,
     run: int = 2,
     body: bytes = b'{"order_id": "42"}',
-    record: bool = True,
     own_id: str | None = None,
-) -> int:
-    """Write a dead message and its failure; the failure's id. With `own_id`, `event_id` is an idempotency key."""
+) -> tuple[Failure, Record]:
+    """A dead message as the intake has it, and its record."""
     digest = body_hash(body) if own_id is None else key_hash(event_id)
     row = Record(queue, event_id, State.DEAD, run, 4, 4, "w", digest, 0, False, arrived, arrived)
     failure = Failure(
@@ -62,6 +65,25 @@ async def bury(
             content_type="application/json",
         ),
     )
+    return failure, row
+
+
+async def bury(
+    database: Database,
+    event_id: str,
+    *,
+    queue: str = QUEUE,
+    exception: str = "TimeoutError",
+    arrived: float = 1000.0,
+    run: int = 2,
+    body: bytes = b'{"order_id": "42"}',
+    record: bool = True,
+    own_id: str | None = None,
+) -> int:
+    """Write a dead message and its failure; the failure's id. With `own_id`, `event_id` is an idempotency key."""
+    failure, row = dead_message(
+        event_id, queue=queue, exception=exception, arrived=arrived, run=run, body=body, own_id=own_id
+    )
 
     def work(connection: Connection) -> int:
         failures.add(connection, [failure])
@@ -80,3 +102,27 @@ async def set_record(database: Database, event_id: str, *, queue: str = QUEUE, *
         records.put(connection, [record._replace(**changes)])  # type: ignore[arg-type]
 
     await database.write(work)
+
+
+async def bury_many(
+    database: Database,
+    count: int,
+    *,
+    queue: str = QUEUE,
+    body: Callable[[int], bytes] = lambda number: b'{"order_id": "%d"}' % number,
+    exception: Callable[[int], str] = lambda _: "TimeoutError",
+) -> list[int]:
+    """Write so many dead messages and their failures, `m-000000` and on, a few thousand a transaction; the failures' ids."""
+
+    def work(first: int, connection: Connection) -> None:
+        numbers = range(first, min(first + MANY, count))
+        dead = [
+            dead_message(f"m-{number:06}", queue=queue, exception=exception(number), body=body(number))
+            for number in numbers
+        ]
+        failures.add(connection, [failure for failure, _ in dead])
+        records.put(connection, [record for _, record in dead])
+
+    for first in range(0, count, MANY):
+        await database.write(partial(work, first))
+    return await database.read(lambda connection: failure_search.select_ids(connection, Filter(queue=queue)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,17 @@ from tests.support.tally import PROPERTY
 from tests.support.workers import Fleet
 
 #: The broker and the database of each home. A death is proven in an instant on SQLite and in 15 s on PostgreSQL.
-HOMES = (
-    "embedded-sqlite",
-    "rabbitmq-sqlite",
-    pytest.param("embedded-postgres", marks=pytest.mark.slow),
-    pytest.param("rabbitmq-postgres", marks=pytest.mark.slow),
-)
+NAMES = ("embedded-sqlite", "rabbitmq-sqlite", "embedded-postgres", "rabbitmq-postgres")
+HOMES = [pytest.param(name, marks=pytest.mark.slow if "postgres" in name else ()) for name in NAMES]
+
+
+def each_home(cases: Iterable[Any], quick: Callable[[str, Any], bool]) -> list[Any]:
+    """Each case at each home, for `parametrize` with `indirect=["fleet"]`; what is not `quick` is slow."""
+    return [
+        pytest.param(home, case, marks=() if quick(home, case) else pytest.mark.slow)
+        for case in cases
+        for home in NAMES
+    ]
 
 
 @asynccontextmanager
@@ -27,8 +33,17 @@ async def home(request: pytest.FixtureRequest, kind: str, folder: Path, app: str
     broker, _, database = kind.partition("-")
     shared = request.getfixturevalue("amqp_url") if broker == "rabbitmq" else None
     url = request.getfixturevalue("postgres_url") if database == "postgres" else None
+    if url is not None:
+        await migrate(url)
     async with settled(request, Fleet(folder, shared or f"embedded://{folder}/broker.db", app, url), shared) as fleet:
         yield fleet
+
+
+async def migrate(url: str) -> None:
+    """Make the tables: on PostgreSQL that is the operator's step, and no worker does it."""
+    from engine.storage.database import Database
+
+    await (await Database.open(url, migrate=True)).close()
 
 
 @asynccontextmanager

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sqlite3
-import sys
+import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from tests.support.nursery import ROOT, Process, start_warren
 from tests.support.tally import Tally
 
-ROOT = Path(__file__).parents[2]
 #: Seconds for anything that a test waits for.
 PATIENCE = 60.0
 
@@ -39,6 +40,7 @@ class Fleet:
         }
         self.workers: list[WorkerProcess] = []
         self.tally = Tally()
+        self._numbers = itertools.count()
 
     def plugin(self, text: str, name: str = "plugin.py") -> Path:
         """Write a plugin file."""
@@ -48,15 +50,16 @@ class Fleet:
 
     async def start(self, plugin: Path, *arguments: str, ready: bool = True, **environ: str) -> WorkerProcess:
         """Start a worker and, unless it is to die first, wait until it is ready."""
-        log = self.folder / f"worker-{len(self.workers)}.log"
+        log = self.folder / f"worker-{next(self._numbers)}.log"
         with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "engine.cli", "worker", str(plugin), *arguments),
-                cwd=self.folder,
-                env={**self.environ, **environ},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+            process = await asyncio.to_thread(
+                start_warren,
+                ["worker", str(plugin), *arguments],
+                folder=self.folder,
+                environ={**self.environ, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=output.fileno(),
+                stderr=output.fileno(),
             )
         worker = WorkerProcess(process, log)
         self.workers.append(worker)
@@ -131,7 +134,7 @@ class Fleet:
 class WorkerProcess:
     """One worker process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: Process, log: Path) -> None:
         self.process = process
         self.log = log
 
@@ -143,19 +146,19 @@ class WorkerProcess:
         """Wait until it has logged this, so many times."""
         async with asyncio.timeout(patience):
             while self.said().count(text) < times:
-                assert self.process.returncode is None, f"the worker ended early:\n{self.said()}"
+                assert self.process.poll() is None, f"the worker ended early:\n{self.said()}"
                 await asyncio.sleep(0.02)
 
     async def ended(self) -> int:
         """Wait until it has ended; its exit code, negative for a signal."""
         async with asyncio.timeout(PATIENCE):
-            return await self.process.wait()
+            return await asyncio.to_thread(self.process.wait)
 
     async def kill(self) -> None:
         """kill -9."""
-        if self.process.returncode is None:
+        if self.process.poll() is None:
             self.process.kill()
-            await self.process.wait()
+            await asyncio.to_thread(self.process.wait)
 
     async def terminate(self) -> int:
         """SIGTERM, and wait for the drain."""

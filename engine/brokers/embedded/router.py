@@ -8,7 +8,7 @@ from typing import Final
 from engine.brokers.embedded.catalog import Catalog, QueueInfo
 from engine.brokers.embedded.encoding import Row
 from engine.brokers.embedded.store import LIMBO, Held, Store
-from engine.errors import BrokerError, PublishRefused, Unroutable
+from engine.errors import BrokerError, ExchangeMissing, PublishRefused, Unroutable
 
 #: So many entries expire in one transaction.
 EXPIRE_AT_ONCE: Final = 512
@@ -42,7 +42,7 @@ class Router:
     def _unroutable(self, row: Row, mandatory: bool) -> BrokerError | None:
         exchange, key = row[0], row[1]
         if not self._catalog.has_exchange(exchange):
-            return PublishRefused(f"There is no exchange {exchange!r} on the broker.", hint="Declare it first.")
+            return ExchangeMissing(f"There is no exchange {exchange!r} on the broker.", hint="Declare it first.")
         if not mandatory:
             return None
         where = f"the exchange {exchange!r} knows no queue for {key!r}" if exchange else f"there is no queue {key!r}"

@@ -13,6 +13,7 @@ from engine.brokers.rabbitmq import options
 from engine.brokers.rabbitmq.control import Control
 from engine.brokers.rabbitmq.declare import check_name, joined, part_for
 from engine.brokers.rabbitmq.link import Link
+from engine.brokers.rabbitmq.permissions import may_write
 from engine.brokers.rabbitmq.publisher import Publisher
 from engine.brokers.rabbitmq.subscription import RabbitSubscription
 from engine.errors import BrokerError, BrokerUnavailable, TopologyMismatch
@@ -91,6 +92,10 @@ class RabbitBroker:
     async def differences(self, topology: Topology) -> list[Difference]:
         """Where the broker differs; bindings, which AMQP cannot read, are left out."""
         return await self._control.differences(topology)
+
+    async def may_write(self, exchange: str) -> bool:
+        """Whether an exchange is there and this user may publish to it; raises `AccessRefused`. Changes nothing."""
+        return await may_write(await self._consuming.ready(self._timeout), exchange, self._timeout)
 
     async def publish(self, publications: Sequence[Publication]) -> list[BrokerError | None]:
         """Publish in order; per message None once confirmed, else why it was not."""

@@ -12,6 +12,8 @@ import re
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from aiormq.exceptions import AMQPError
+
 from engine.brokers.rabbitmq.tap import CloseReason
 from engine.errors import AccessRefused, BrokerError, BrokerUnavailable, QueueMissing, TopologyMismatch
 
@@ -22,7 +24,8 @@ FIRST_RETRY = (0.1, 0.5)
 #: Longest wait between two retries, in seconds.
 LONGEST_RETRY = 15.0
 
-RESTART_HINT = "It is tried again until the broker is back; messages stay where they are."
+#: Neutral: whoever goes on by itself, as a worker does, says so beside it.
+RESTART_HINT = "Is RabbitMQ up, and the way to it? What it confirmed is safe."
 
 _INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<arg>[^']*)' for (?P<kind>queue|exchange) '(?P<name>.*?)' in vhost '.*?': "
@@ -35,7 +38,8 @@ _VALUE = re.compile(r"^(?:the value )?'(?P<value>.*?)'(?: of type '.*')?$", re.D
 async def call(doing: str, work: Awaitable[T], timeout: float) -> T:
     """The result of `work`, within `timeout` seconds; `doing` is what the error says was under way.
 
-    Raises `BrokerUnavailable` when it takes longer or the connection goes; other errors pass.
+    Raises `BrokerUnavailable` when it takes longer or the connection goes, and otherwise only what
+    aiormq raises on purpose: an `AMQPError`, `RuntimeError` or `OSError`.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -51,7 +55,13 @@ async def call(doing: str, work: Awaitable[T], timeout: float) -> T:
     error = task.exception()
     if error is None:
         return task.result()
-    raise error
+    if isinstance(error, (BrokerError, AMQPError, RuntimeError, OSError)):
+        raise error
+    # What is under way when aiormq's reader ends is handed the reader's own error: a bare `Exception`
+    # after a goodbye, anything at all after a frame that it could not read.
+    raise BrokerUnavailable(
+        f"The connection to RabbitMQ was lost while {doing}: {error!r}.", hint=RESTART_HINT
+    ) from error
 
 
 def abandon(task: asyncio.Future[Any]) -> None:

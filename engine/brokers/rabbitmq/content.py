@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from io import BytesIO
 from struct import Struct
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ class DeliverySink(Sink):
         self._key = ""
         self._message: Message | None = None
         self._missing = 0
-        self._parts: list[bytes] = []
+        self._body: BytesIO | None = None  # hands its bytes over, where joining pieces would copy them
         self._defects: list[str] = []
 
     def frame(self, kind: int, data: bytes, at: int, end: int) -> bytes | None:
@@ -51,16 +52,18 @@ class DeliverySink(Sink):
             if message is None:
                 return None
             self._missing -= end - at
-            if self._missing > 0 or self._parts:
-                self._parts.append(data[at:end])
+            if self._missing > 0 or self._body is not None:
+                body = self._body = self._body or BytesIO()
+                body.write(data[at:end])
                 if self._missing > 0:
                     return None
-                message.body = b"".join(self._parts)
-                self._parts = []
+                message.body = body.getvalue()
+                self._body = None
             else:
                 message.body = data[at:end]
         elif kind == 2:
             self._missing = _u64(data, at + 4)[0]
+            self._body = None
             self._message = message = read_properties(data, at + 12, end, self._defects)
             if self._missing:
                 return None
@@ -178,7 +181,7 @@ class GetSink(Sink):
         self.tag = 0
         self.message: Message | None = None
         self._missing = 0
-        self._parts: list[bytes] = []
+        self._body = BytesIO()
 
     def frame(self, kind: int, data: bytes, at: int, end: int) -> bytes | None:
         if kind == 1:
@@ -191,9 +194,9 @@ class GetSink(Sink):
             self.message = read_properties(data, at + 12, end, [])
         else:
             self._missing -= end - at
-            self._parts.append(data[at:end])
+            self._body.write(data[at:end])
         if self._missing > 0 or self.message is None:
             return None
-        self.message.body = b"".join(self._parts)
-        self._parts = []
+        self.message.body = self._body.getvalue()
+        self._body = BytesIO()
         return b"\x01" + data[at - 6 : at - 4] + b"\x00\x00\x00\x05" + GET_EMPTY + b"\xce"

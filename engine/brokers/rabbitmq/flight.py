@@ -10,7 +10,14 @@ from engine.brokers.rabbitmq.calls import RESTART_HINT, closed_error
 from engine.brokers.rabbitmq.content import PublishSink, Returned
 from engine.brokers.rabbitmq.encode import publication_frames
 from engine.brokers.rabbitmq.link import Channel
-from engine.errors import AccessRefused, BrokerError, BrokerUnavailable, PublishRefused, Unroutable
+from engine.errors import (
+    AccessRefused,
+    BrokerError,
+    BrokerUnavailable,
+    ExchangeMissing,
+    PublishRefused,
+    Unroutable,
+)
 from engine.model.message import Publication
 
 #: Most messages and about the most bytes that are written at once.
@@ -209,9 +216,9 @@ class Flight:
         )
 
 
-def missing_exchange(name: str) -> PublishRefused:
+def missing_exchange(name: str) -> ExchangeMissing:
     """Nobody declared the exchange."""
-    return PublishRefused(
+    return ExchangeMissing(
         f"The exchange {name!r} is not on the broker.",
         hint="Start a worker, which declares it, or run `warren topology apply`.",
     )

@@ -92,8 +92,8 @@ class Line:
                 f"The connection has {self.channel_max} channels, as many as RabbitMQ allows.",
                 hint="Run fewer queues in a process, or raise channel_max on the broker.",
             )
-        channel = self.connection.channel(publisher_confirms=confirms)
         try:
+            channel = self.connection.channel(publisher_confirms=confirms)  # refused once the connection is closed
             await call("opening a channel", channel.initialize(), timeout)
             return Channel(self, channel, await channel.get_underlay_channel())
         except (AMQPError, RuntimeError, OSError) as error:
@@ -221,15 +221,16 @@ class Link:
             if factory.tap is not None:
                 factory.tap.abort()
             await connection.close()
-            if isinstance(error, BrokerUnavailable):
-                raise BrokerUnavailable(error.message, hint=_REACH_HINT) from None
-            raise self._refused(error, factory.tap) from None
+            origin = error.__cause__ if isinstance(error, BrokerUnavailable) else error
+            if origin is None:  # it took too long
+                raise BrokerUnavailable(error.args[0], hint=_REACH_HINT) from None
+            raise self._refused(origin, factory.tap) from None
         transport, tap = connection.transport, factory.tap
         if transport is None or tap is None or tap.lost.done():
             raise BrokerUnavailable(f"The connection to {options} was lost at once.", hint=_REACH_HINT)
         return Line(connection, transport.connection, tap)
 
-    def _refused(self, error: Exception, tap: Tap | None) -> BrokerError:
+    def _refused(self, error: BaseException, tap: Tap | None) -> BrokerError:
         """What a failed connect means."""
         options = self.options
         reason = tap.reason if tap is not None else None

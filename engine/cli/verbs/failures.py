@@ -13,10 +13,12 @@ NAME = "failures"
 
 def build() -> typer.Typer:
     """The verb with its verbs."""
+    from engine.cli.verbs import failure_acts, failure_edit
+
     app = typer.Typer(
         cls=Group,
-        help="Search and read the dead letters.",
-        epilog=examples("warren failures list", "warren failures show 17"),
+        help="Search and read the dead letters, edit them, put them away.",
+        epilog=examples("warren failures list", "warren failures show 17", "warren failures edit 17"),
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -24,12 +26,14 @@ def build() -> typer.Typer:
         "warren failures list",
         "warren failures list --handler charge --newer-than 2h",
         "warren failures list --exception TimeoutError --groups",
-        "warren failures list --text 'card declined' --json",
+        "warren failures list --where 'type:order.placed data.order_id=17 \"card declined\"'",
     )
     app.command("list", cls=Command, epilog=listing)(_list)
     app.command("show", cls=Command, epilog=examples("warren failures show 17", "warren failures show 17 --json"))(
         _show
     )
+    app.command("edit", cls=Command, epilog=failure_edit.EXAMPLES)(failure_edit.verb)
+    failure_acts.add_to(app)
     return app
 
 
@@ -52,8 +56,20 @@ Text = Annotated[
 ]
 
 
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="FILTER",
+        show_default=False,
+        help="Terms that must all hold, as in the monitor: 'handler:charge exception:Timeout* data.order_id=17 newer:2h \"a text\"'.",
+    ),
+]
+
+
 def _list(
     context: typer.Context,
+    where: Where = None,
     handler: Handler = None,
     exception: Exception_ = None,
     queue: Queue = None,
@@ -63,8 +79,11 @@ def _list(
     cause: Cause = None,
     text: Text = None,
     status: Annotated[
-        str, typer.Option("--status", metavar="STATUS", help="open, redriven, archived or all.")
-    ] = "open",
+        str | None,
+        typer.Option(
+            "--status", metavar="STATUS", show_default=False, help="open (unless said), redriven, archived or all."
+        ),
+    ] = None,
     groups: Annotated[
         bool, typer.Option("--groups", help="Group by cause: exception, handler, and where it was raised.")
     ] = False,
@@ -80,6 +99,7 @@ def _list(
 
     wanted = make_filter(
         now=time.time(),
+        where=where,
         handler=handler,
         exception=exception,
         queue=queue,
@@ -96,11 +116,12 @@ def _list(
 def _show(
     context: typer.Context,
     id: Annotated[int, typer.Argument(metavar="ID", help="The id that `warren failures list` shows.")],
+    unmasked: Annotated[bool, typer.Option("--unmasked", help="Show secrets, too.")] = False,
 ) -> None:
-    """Show one failure whole: reason, traceback, headers and body."""
+    """Show one failure whole: reason, traceback, headers, body and edits."""
     import asyncio
 
     from engine.cli.call import Call
     from engine.cli.views.failures import show_one
 
-    asyncio.run(show_one(Call(context), id))
+    asyncio.run(show_one(Call(context), id, unmasked=unmasked))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.grammar import examples
+from engine.cli.verbs.courses import Canary, Detach, DryRun, Ramp, Rate, Reason, StopAfter, Wait, Yes
 from engine.cli.verbs.failures import Cause, Correlation, Exception_, Handler, Newer, Older, Queue, Text
 
 NAME = "redrive"
@@ -14,7 +15,7 @@ EXAMPLES = examples(
     "warren redrive 17 18",
     "warren redrive --handler charge --exception TimeoutError --dry-run",
     "warren redrive --newer-than 2h --reason 'payment provider is back' --wait 1m",
-    "warren redrive --all --yes",
+    "warren redrive --all --canary 20 --rate 200 --ramp",
 )
 
 
@@ -31,22 +32,28 @@ def verb(
     text: Text = None,
     every: Annotated[bool, typer.Option("--all", help="Every open failure.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also run once more what succeeded meanwhile.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit.")] = "",
-    wait: Annotated[
-        str | None, typer.Option("--wait", metavar="TIME", help="Wait so long for the outcomes and report them.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+    reason: Reason = "",
+    canary: Canary = None,
+    rate: Rate = None,
+    ramp: Ramp = False,
+    stop_after: StopAfter = None,
+    detach: Detach = False,
+    wait: Wait = None,
+    yes: Yes = False,
 ) -> None:
     """Send failed messages back to their own queues.
 
-    Each is sent once, and its attempts count anew. Prints its plan and asks. What succeeded meanwhile or was sent before is left alone. With --wait it
-    exits with 1 if a message failed again.
+    Each is sent once, and its attempts count anew. Prints its plan and asks. What succeeded meanwhile or was sent before is left alone.
+
+    It is recorded as an operation, which workers perform: ctrl+c leaves it to them, and `warren operations` follows, pauses and cancels it. It stops
+    by itself when failures recur. Exits with 1 if it stopped, and with --wait if a message failed again.
     """
     import asyncio
     import time
 
     from engine.cli.call import Call
+    from engine.cli.views.ordering import Course
     from engine.cli.views.redrive import Request, redrive
     from engine.operations.durations import parse_duration
     from engine.operations.failures import make_filter
@@ -64,5 +71,15 @@ def verb(
         text=text,
         status="all" if ids else "open",
     )
-    request = Request(wanted, every, again, dry_run, reason, None if wait is None else parse_duration(wait), yes)
+    request = Request(
+        wanted,
+        every,
+        again,
+        dry_run,
+        reason,
+        None if wait is None else parse_duration(wait),
+        yes,
+        Course(canary, rate, ramp, stop_after),
+        detach,
+    )
     raise typer.Exit(asyncio.run(redrive(Call(context), request)))

@@ -69,6 +69,7 @@ def verb(
     from engine.cli.metering import Metrics
 
     call = Call(context)
+    call.operator.allow("run a worker")
     metrics = None if metrics_port is None else Metrics(metrics_port, metrics_host, processes or metrics_ports)
     if processes is not None:
         from engine.cli.processes import work_in_processes

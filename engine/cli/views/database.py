@@ -10,7 +10,6 @@ from engine.cli.output import Column, number
 from engine.cli.progress import progress
 from engine.operations import housekeeping
 from engine.operations.durations import format_duration
-from engine.operations.operator import who
 from engine.storage.database import Database
 from engine.storage.schema import REVISION, Standing, judge
 
@@ -29,12 +28,7 @@ async def upgrade(call: Call, *, yes: bool) -> None:
         return
     if before.revision is not None:
         confirm(call.output, f"Migrate the database from {before.revision} to {REVISION}?", yes=yes)
-    database = await Database.open(url, migrate=True)
-    try:
-        after = await Database.standing(url)
-    finally:
-        await database.close()
-    _print_standing(call, after, changed=True)
+    _print_standing(call, await housekeeping.upgrade(url, operator=call.operator), changed=True)
 
 
 def _print_standing(call: Call, standing: Standing, *, changed: bool) -> None:
@@ -82,6 +76,6 @@ async def prune(call: Call, older_than: float, *, dry_run: bool, yes: bool) -> N
             call.output, f"Forget {count:,} records older than {format_duration(older_than)}?", yes=yes, count=count
         )
         with progress(call.output, "pruning", count) as advance:
-            pruned = await housekeeping.prune(database, before, who=who(), advance=advance)
+            pruned = await housekeeping.prune(database, before, operator=call.operator, advance=advance)
     call.output.result({"pruned": pruned, "would_prune": count})
     call.output.line(f"Forgot {pruned:,} records.")

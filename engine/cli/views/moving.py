@@ -9,7 +9,6 @@ from engine.cli.confirm import confirm
 from engine.cli.progress import progress
 from engine.errors import UsageError
 from engine.operations import migrating, moving, orphans
-from engine.operations.operator import who
 from engine.operations.topology import wanted
 
 
@@ -23,7 +22,7 @@ async def move(call: Call, source: str, target: str, *, why: str, yes: bool) -> 
         if planned.waiting:
             confirm(out, f"Move {planned.waiting:,} messages?", yes=yes, count=planned.waiting)
             with progress(out, "moving", planned.waiting) as advance:
-                done = await moving.move(database, broker, planned, who=who(), why=why, advance=advance)
+                done = await moving.move(database, broker, planned, operator=call.operator, why=why, advance=advance)
         left = (await broker.depths([source]))[source]
     out.result({"from": source, "to": target, **done._asdict(), "waiting": 0 if left is None else left.ready})
     out.line(f"Moved: {done.moved:,}.")
@@ -40,7 +39,7 @@ async def move(call: Call, source: str, target: str, *, why: str, yes: bool) -> 
 async def migrate(call: Call, queue: str, plugins: Sequence[str], *, why: str, yes: bool) -> None:
     """Plan, ask, make the queue anew."""
     out, settings = call.output, call.settings
-    topology = wanted(settings.app, call.specs(plugins), settings.exchange)
+    topology = wanted(settings.app, call.specs(plugins), settings.exchange, settings.journal)
     async with call.database() as database, call.broker() as broker:
         planned = await migrating.plan(database, broker, settings.app, topology, queue)
         if not planned.needed:
@@ -53,7 +52,9 @@ async def migrate(call: Call, queue: str, plugins: Sequence[str], *, why: str, y
         )
         confirm(out, f"Migrate {queue}?", yes=yes, count=planned.waiting + planned.beside)
         with progress(out, "migrating", 2 * planned.waiting + planned.beside) as advance:
-            done = await migrating.migrate(database, broker, planned, topology, who=who(), why=why, advance=advance)
+            done = await migrating.migrate(
+                database, broker, planned, topology, operator=call.operator, why=why, advance=advance
+            )
     out.result({"queue": queue, "migrated": True, "moved": done.moved})
     out.line(f"Migrated {queue}; {done.moved:,} messages are in it again.")
 
@@ -75,6 +76,6 @@ async def delete(call: Call, queue: str, *, drop: int | None, why: str, yes: boo
                 hint=f"Move them (`warren topology move {queue} NEW`), or say --drop {planned.lost}.",
             )
         confirm(out, f"Delete {queue}, and lose {planned.lost:,} messages?", yes=yes, count=planned.lost, large=1)
-        lost = await orphans.delete(database, broker, planned, who=who(), why=why)
+        lost = await orphans.delete(database, broker, planned, operator=call.operator, why=why)
     out.result({"deleted": queue, "lost": lost})
     out.line(f"Deleted {queue}." if not lost else f"Deleted {queue}, and {lost:,} messages with it.")

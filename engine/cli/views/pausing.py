@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from engine.cli.call import Call
 from engine.cli.confirm import confirm
 from engine.operations import pausing
-from engine.operations.operator import who
 from engine.operations.queues import declared
 from engine.operations.workers import living
 from engine.storage.database import Database
@@ -27,7 +26,7 @@ async def pause(call: Call, queues: Sequence[str], *, why: str, yes: bool) -> No
             for queue in fresh:
                 call.output.line(f"{queue} will not be consumed until it is resumed; {len(alive)} workers live.")
             confirm(call.output, f"Pause {_count(fresh)}?", yes=yes)
-            changed = await pausing.pause(database, fresh, who=who(), why=why)
+            changed = await pausing.pause(database, fresh, operator=call.operator, why=why)
     call.output.result({"paused": changed})
     for queue in changed:
         call.output.line(f"Paused {queue}. `warren queues resume {queue}` has it consumed again.")
@@ -46,7 +45,7 @@ async def resume(call: Call, queues: Sequence[str], *, why: str, yes: bool) -> N
         changed: list[str] = []
         if held:
             confirm(call.output, f"Resume {_count(held)}?", yes=yes)
-            changed = await pausing.resume(database, held, who=who(), why=why)
+            changed = await pausing.resume(database, held, operator=call.operator, why=why)
     call.output.result({"resumed": changed})
     for queue in changed:
         call.output.line(f"Resumed {queue}.")

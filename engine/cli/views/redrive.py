@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
 from typing import Any, NamedTuple
 
 from engine.cli.call import Call
 from engine.cli.confirm import confirm
 from engine.cli.progress import progress
+from engine.cli.views.ordering import Course, course_words, outcomes, say_how_it_went, verified
 from engine.errors import UsageError
 from engine.operations.failures import narrows
-from engine.operations.operator import who
-from engine.operations.redrive import Done, Plan, execute, plan, verify
-from engine.operations.relaying import Relayed, relay_alone
-from engine.operations.verdict import MEANING, SENT, Verdict
+from engine.operations.performing import Carried, carry_out
+from engine.operations.progress import ItemState, Operation, Options, items
+from engine.operations.redrive import MEANING, Plan, Verdict, plan, start
+from engine.operations.workers import living
 from engine.storage.database import Database
 from engine.storage.failure_search import Filter
-from engine.storage.failures import Outcome
+
+#: Ids of failures that were sent, in the result for programs: at most so many.
+MOST_IDS = 100_000
 
 
 class Request(NamedTuple):
@@ -29,40 +32,56 @@ class Request(NamedTuple):
     reason: str
     wait: float | None
     yes: bool
+    course: Course
+    detach: bool
 
 
 async def redrive(call: Call, request: Request) -> int:
-    """Plan, ask, send, and say what became of it; the exit code."""
+    """Plan, ask, order, wait until it is sent, and say what became of it; the exit code."""
     if not (request.every or narrows(request.wanted)):
         raise UsageError(
             "which failures?",
             hint="Name ids, or narrow it with --handler, --exception, --queue, an age …; --all means every one.",
         )
-    out = call.output
+    out, app = call.output, call.settings.app
     async with call.database() as database, call.broker() as broker:
         made = await plan(database, broker, request.wanted, again=request.again)
-        _print_plan(call, made)
+        options = request.course.options(len(made.ids))
+        _print_plan(call, made, options)
         if request.dry_run or not made.ids:
-            out.result(_plan_dict(made))
+            out.result({**_plan_dict(made), "options": options._asdict()})
             return 2 if made.verdicts()[Verdict.UNKNOWN] else 0
         confirm(out, f"Redrive {len(made.ids):,} messages?", yes=request.yes, count=len(made.ids))
-        with progress(out, "redriving", len(made.ids)) as advance:
-            done = await execute(database, made, who=who(), why=request.reason, advance=advance)
-        relayed = await relay_alone(database, broker, call.settings.app)
-        outcomes = await _outcomes(call, database, done, request.wait)
-    _print_done(call, made, done, relayed, outcomes, request)
-    failed = outcomes[Outcome.FAILED_AGAIN] + outcomes[Outcome.FAILED_OTHERWISE]
-    return 1 if failed or (relayed is not None and relayed.left) else 0
+        operator = call.operator
+        stands = await start(database, made, app=app, operator=operator, why=request.reason, options=options)
+        if request.detach:
+            return await _detached(call, database, made, stands)
+        try:
+            with progress(out, "redriving", stands.total) as advance:
+                carried = await carry_out(database, broker, app, stands.id, operator=call.operator, advance=advance)
+            stands = await verified(call, database, carried.operation, request.wait)
+        except asyncio.CancelledError:
+            out.note(f"Operation {stands.id} goes on without this command: `warren operations show {stands.id}`.")
+            raise
+        sent = [] if stands.sent > MOST_IDS else await _sent_ids(database, stands)
+    return _print_done(call, made, Carried(stands, carried.performed), sent, request)
 
 
-async def _outcomes(call: Call, database: Database, done: Done, wait: float | None) -> Counter[Outcome]:
-    if wait is None:
-        return Counter()
-    with progress(call.output, "waiting for the outcomes", len(done.sent)) as advance:
-        return await verify(database, done.sent, seconds=wait, advance=advance)
+async def _sent_ids(database: Database, stands: Operation) -> list[int]:
+    found = await items(database, stands.id, limit=stands.total)
+    return [item.subject for item in found if item.state not in (ItemState.WAITING, ItemState.SKIPPED)]
 
 
-def _print_plan(call: Call, made: Plan) -> None:
+async def _detached(call: Call, database: Database, made: Plan, stands: Operation) -> int:
+    alive = await living(database, call.settings.app)
+    call.output.result({**_plan_dict(made), "state": str(stands.state), "workers": len(alive)})
+    call.output.line(f"Operation {stands.id} is recorded. `warren operations show {stands.id}` says how far it is.")
+    if not alive:
+        call.output.note("No worker is alive: it begins when one starts.")
+    return 0
+
+
+def _print_plan(call: Call, made: Plan, options: Options) -> None:
     out, counts = call.output, made.verdicts()
     if not made.items:
         out.line("There are no such failures.")
@@ -72,40 +91,30 @@ def _print_plan(call: Call, made: Plan) -> None:
         if verdict is Verdict.FORGOTTEN:
             for queue, count in sorted(made.queues().items()):
                 out.line(f"         {count:>7,}  {queue}")
+    if made.ids:
+        for words in course_words(options):
+            out.line(f"         {words}")
 
 
-def _print_done(
-    call: Call, made: Plan, done: Done, relayed: Relayed | None, outcomes: Counter[Outcome], request: Request
-) -> None:
-    out = call.output
+def _print_done(call: Call, made: Plan, carried: Carried, sent: list[int], request: Request) -> int:
+    out, (stands, performed) = call.output, carried
+    waited = request.wait is not None
     out.result(
         {
             **_plan_dict(made),
-            "redriven": len(done.sent),
-            "redriven_ids": done.sent,
-            "relayed_here": None if relayed is None else relayed.sent,
-            "not_relayed": 0 if relayed is None else relayed.left,
-            "outcomes": {outcome.name.lower(): outcomes[outcome] for outcome in Outcome}
-            if request.wait is not None
-            else None,
+            "redriven": stands.sent,
+            "redriven_ids": sent,
+            "skipped": stands.skipped,
+            "waiting": stands.waiting,
+            "state": str(stands.state),
+            "note": stands.note,
+            "relayed_here": None if performed is None else performed.sent,
+            "not_relayed": 0 if performed is None else performed.left,
+            "outcomes": outcomes(stands) if waited else None,
         }
     )
-    out.line(f"Redriven: {len(done.sent):,}.")
-    changed = sum(count for verdict, count in done.verdicts.items() if verdict not in SENT)
-    if changed:
-        out.line(f"Left alone, since they changed after the plan was made: {changed:,}.")
-    if relayed is not None:
-        out.line(
-            f"No worker is alive, so {relayed.sent:,} messages were published from here; they wait in their queues for one."
-        )
-        if relayed.left:
-            out.note(
-                f"{relayed.left:,} messages could not be published; a worker will do it when it starts. {relayed.why}"
-            )
-    if request.wait is not None:
-        out.line("  ".join(f"{outcome.value}: {outcomes[outcome]:,}" for outcome in Outcome if outcomes[outcome]))
-    elif relayed is None:
-        out.note("`warren failures list --status redriven` shows what becomes of them; --wait waits for it.")
+    out.line(f"Redriven: {stands.sent:,}, as operation {stands.id}.")
+    return say_how_it_went(call, stands, performed, waited=waited)
 
 
 def _plan_dict(made: Plan) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from engine.model.topology import Difference, Topology
 from engine.operations import orphans
 from engine.operations.orphans import Orphan
 from engine.operations.topology import advice, wanted, without_delays
+from engine.operations.topology import apply as declare
 
 DIFFERENCES = (Column("problem", "PROBLEM"), Column("kind", "KIND"), Column("name", "NAME"), Column("detail", "DETAIL"))
 
@@ -40,10 +41,10 @@ def show(call: Call, plugins: Sequence[str], *, every: bool) -> None:
 async def diff(call: Call, plugins: Sequence[str]) -> int:
     """Compare with the broker; the exit code."""
     settings, specs = call.settings, call.specs(plugins)
-    topology = wanted(settings.app, specs, settings.exchange)
+    topology = wanted(settings.app, specs, settings.exchange, settings.journal)
     async with call.database() as database, call.broker() as broker:
         differences = await broker.differences(topology)
-        found = await orphans.look(database, broker, settings.app, specs) if specs else []
+        found = await orphans.look(database, broker, settings.app, specs, settings.journal) if specs else []
     _print(call, differences, found)
     return 1 if differences or found else 0
 
@@ -57,14 +58,14 @@ async def apply(call: Call, plugins: Sequence[str], *, yes: bool) -> None:
         if missing and not yes:
             call.output.table([difference._asdict() for difference in differences], DIFFERENCES)
             confirm(call.output, f"Declare {len(missing)} things on the broker?", yes=yes)
-        await broker.declare(topology)
+        await declare(broker, topology, operator=call.operator)
     call.output.result({"declared": [difference._asdict() for difference in missing]})
     call.output.line(f"Declared {len(missing)} things." if missing else "Nothing was missing.")
 
 
 def _wanted(call: Call, plugins: Sequence[str]) -> Topology:
     settings = call.settings
-    return wanted(settings.app, call.specs(plugins), settings.exchange)
+    return wanted(settings.app, call.specs(plugins), settings.exchange, settings.journal)
 
 
 def _print(call: Call, differences: Sequence[Difference], found: Sequence[Orphan]) -> None:

@@ -12,6 +12,8 @@ import math
 import re
 from typing import Any, NamedTuple
 
+import orjson
+
 from engine.errors import DecodingError
 
 
@@ -55,6 +57,8 @@ def loads(body: bytes, limits: Limits = LIMITS) -> Any:
     """Read a JSON text in UTF-8; raises `DecodingError` for all that is not strictly that."""
     if len(body) > limits.size:
         raise DecodingError(f"the body has {len(body)} bytes; the limit is {limits.size}")
+    if (value := _compact(body, limits.depth)) is not None:
+        return value
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -70,6 +74,21 @@ def loads(body: bytes, limits: Limits = LIMITS) -> Any:
     except json.JSONDecodeError as error:
         raise DecodingError(_malformed(body, error)) from None
     return value
+
+
+def _compact(body: bytes, depth: int) -> Any:
+    """What a fast reader makes of a body, where nothing can have escaped it; None where it takes a slower look.
+
+    That reader drops duplicate keys and bends some numbers. A body that comes out of its writer as it
+    went in has none of either: so it is for what Warren, and every compact writer, writes.
+    """
+    if body.count(b"[") + body.count(b"{") > depth:
+        return None
+    try:
+        value = orjson.loads(body)
+        return value if orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER) == body else None
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None
 
 
 def kind(value: object) -> str:

@@ -19,9 +19,11 @@ from engine.operations.doctor.finding import Finding, Level, fail, ok
 from engine.operations.doctor.project import check_folder, check_plugins
 from engine.operations.doctor.version import check_version
 from engine.operations.migrating import bridge_name, store_name
+from engine.operations.operator import Operator
 from engine.operations.orphans import owned_by
 from engine.operations.pausing import Shut
 from engine.operations.queues import declared
+from engine.operations.topology import wanted
 from engine.operations.workers import living
 from engine.settings import Settings
 from engine.storage.database import Database
@@ -51,7 +53,7 @@ class _Known(NamedTuple):
 
 async def _database(settings: Settings) -> tuple[_Known | None, list[Finding]]:
     try:
-        database = await Database.open(settings.database_url, migrate=settings.migrate)
+        database = await Database.open(settings.database_url, migrate=settings.migrate and not settings.read_only)
     except WarrenError as error:
         return None, [fail("database", error.message, error.hint)]
     try:
@@ -60,6 +62,7 @@ async def _database(settings: Settings) -> tuple[_Known | None, list[Finding]]:
         alive = [worker for worker in await database.read(list_workers) if worker.id in ids]
         findings.append(ok("workers", f"{len(alive)} alive"))
         shut = await pausing.shut(database)
+        findings += fleet.check_holds(alive)
         findings += fleet.check_shut(shut, time.time())
         return _Known(await declared(database, settings.app), alive, shut), findings
     except WarrenError as error:
@@ -88,17 +91,30 @@ async def _connected(
     app = settings.app
     queues = [] if known is None else known.queues
     findings = [*check_version(getattr(broker, "version", None), max_body=settings.max_body, specs=specs)]
-    findings.append(await brokers.check_round_trip(broker, app))
+    if settings.read_only:
+        findings.append(ok("permissions", "not tried, since this is read-only"))
+    else:
+        used = _exchanges(settings, specs)
+        findings.append(await brokers.check_round_trip(broker, app, operator=Operator.present(), exchanges=used))
     if specs:
-        findings += await brokers.check_topology(broker, app, specs, settings.exchange)
+        findings += await brokers.check_topology(broker, app, specs, settings.exchange, settings.journal)
     names = {queue.queue for queue in queues} | {spec.queue_for(app) for spec in specs}
     beside = [other for name in names for other in (dlq_name(name), store_name(name), bridge_name(name))]
     depths: dict[str, Depth | None] = await broker.depths(sorted({*names, *beside, due_name(app)}))
     alive = [] if known is None else known.alive
     if specs:
-        findings += fleet.check_orphans(queues, owned_by(app, specs, alive, queues), depths)
+        findings += fleet.check_orphans(queues, owned_by(app, specs, alive, queues, settings.journal), depths)
     findings += fleet.check_cut_off(sorted(names), depths)
     if known is not None:
         findings += fleet.check_consumers({name: depths[name] for name in names}, alive)
         findings += fleet.check_due(depths[due_name(app)], len(alive))
     return findings
+
+
+def _exchanges(settings: Settings, specs: Sequence[HandlerSpec]) -> list[str]:
+    """The exchanges that the handlers use."""
+    try:
+        topology = wanted(settings.app, specs, settings.exchange, settings.journal)
+    except WarrenError:  # told with the topology
+        return []
+    return [exchange.name for exchange in topology.exchanges]

@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 
 from engine.brokers.base import Broker
-from engine.errors import BrokerError, WarrenError
+from engine.errors import BrokerError, QueueMissing, WarrenError
 from engine.model.handler import HandlerSpec
 from engine.model.message import Message, Publication
-from engine.model.topology import Queue, Topology
+from engine.model.topology import Binding, Queue, Topology
 from engine.operations.doctor.finding import Finding, fail, ok, warn
 from engine.operations.durations import format_duration
+from engine.operations.operator import Operator
 from engine.operations.topology import advice, wanted
 from engine.runtime.ids import new_id
 
@@ -19,8 +20,13 @@ from engine.runtime.ids import new_id
 NAMED = 5
 
 
-async def check_round_trip(broker: Broker, app: str) -> Finding:
-    """Declare a queue of a private name, publish to it, take the message off, delete it: each permission is used once."""
+async def check_round_trip(broker: Broker, app: str, *, operator: Operator, exchanges: Sequence[str] = ()) -> Finding:
+    """Declare a queue of a private name, publish to it, take the message off, delete it: each permission is used once.
+
+    So is each on these exchanges, as far as they are there: the queue is bound under a key that nobody
+    uses, and a message is published that the broker refuses in any case. Raises `ReadOnly`.
+    """
+    operator.allow("try the permissions")
     name = f"{app}.doctor.{new_id()}"
     begun = time.perf_counter()
     # One short-lived name each run: an argument keeps it from outliving us if we are killed in between.
@@ -35,6 +41,13 @@ async def check_round_trip(broker: Broker, app: str) -> Finding:
                     raise answer
             step = "read it"
             found = await broker.get(name)
+            for exchange in exchanges:
+                step = f"read from the exchange {exchange}"
+                if not await _may_bind(broker, exchange, name):
+                    continue  # it is not there, which is told with the topology
+                step = f"write to the exchange {exchange}"
+                if (may_write := getattr(broker, "may_write", None)) is not None:
+                    await may_write(exchange)
         finally:
             await broker.delete_queue(name)
     except BrokerError as error:
@@ -45,13 +58,25 @@ async def check_round_trip(broker: Broker, app: str) -> Finding:
     if found is None or found.message_id != name:
         return fail("broker", "a message that was confirmed did not come back", "Look into the broker's log.")
     took = format_duration(time.perf_counter() - begun)
-    return ok("permissions", f"declare, publish, read and delete work ({took})")
+    on = f", also on {len(exchanges)} exchanges" if exchanges else ""
+    return ok("permissions", f"declare, publish, read and delete work{on} ({took})")
 
 
-async def check_topology(broker: Broker, app: str, specs: Sequence[HandlerSpec], exchange: str) -> list[Finding]:
+async def _may_bind(broker: Broker, exchange: str, queue: str) -> bool:
+    """Bind the private queue under its own name, which ends with it; False where the exchange is missing."""
+    try:
+        await broker.declare(Topology(bindings=(Binding(exchange, queue, queue),)))
+    except QueueMissing:
+        return False
+    return True
+
+
+async def check_topology(
+    broker: Broker, app: str, specs: Sequence[HandlerSpec], exchange: str, journal: Sequence[str] = ()
+) -> list[Finding]:
     """Where the broker differs from what the handlers ask for."""
     try:
-        differences = await broker.differences(wanted(app, specs, exchange))
+        differences = await broker.differences(wanted(app, specs, exchange, journal))
     except WarrenError as error:
         return [fail("topology", error.message, error.hint)]
     mismatched = [difference for difference in differences if difference.problem != "missing"]

@@ -59,6 +59,29 @@ def check_consumers(depths: Mapping[str, Depth | None], alive: Sequence[Worker])
     return [warn("consumers", f"more consumers than this database has live workers for: {shown}", hint)]
 
 
+def check_holds(alive: Sequence[Worker]) -> list[Finding]:
+    """Handlers whose sessions were held for over a second, the longest first: on SQLite nobody else writes meanwhile."""
+    longest: dict[str, tuple[float, int]] = {}
+    for worker in alive:
+        handlers = worker.info.get("handlers", {})
+        for queue, (count, seconds) in worker.info.get("holds", {}).items():
+            name = f"{handlers.get(queue, 'a handler')} on {queue}"
+            before, times = longest.get(name, (0.0, 0))
+            longest[name] = (max(before, seconds), times + count)
+    ranked = sorted(longest.items(), key=lambda item: -item[1][0])
+    if not ranked:
+        return []
+    shown = ", ".join(
+        f"{name} ({format_duration(seconds)}, {times:,} times over a second)"
+        for name, (seconds, times) in ranked[:NAMED]
+    )
+    hint = (
+        "A session begins at its first statement and ends when the handler returns; on SQLite nobody else writes "
+        "meanwhile. Call what is slow before the first statement."
+    )
+    return [warn("sessions", f"transactions were held for long by {shown}", hint)]
+
+
 def check_due(depth: Depth | None, alive: int) -> list[Finding]:
     """Whether delayed messages that are due go on."""
     if depth is None or not depth.ready:

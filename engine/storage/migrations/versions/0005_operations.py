@@ -41,8 +41,9 @@ def _operations() -> None:
     op.create_table(
         "warren_operations",
         *_texts("id", "app", "kind", "state", "stage", "who", "why", "asked", "options", "target"),
-        *_bigs("total", "sent", "succeeded", "failed", "skipped"),
-        *_times("rate", nullable=True),
+        *_bigs("total", "sent", "succeeded", "failed_again", "failed_otherwise", "skipped"),
+        *_bigs("base_position", "base_sent", "fresh_verified", "fresh_failed"),
+        *_times("pace"),
         *_texts("note"),
         *_texts("owner", nullable=True),
         *_times("created"),
@@ -73,11 +74,16 @@ def _edits() -> None:
         *_times("at"),
         *_texts("who", "why"),
         *_bytes("original", "edited"),
-        *_texts("diff"),
+        *_texts("diff", "state"),
+        *_times("changed"),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
     op.create_index("warren_edits_failure", "warren_edits", ["failure_id", "id"])
+    pending = sa.text("state = 'pending'")
+    op.create_index(
+        "warren_edits_pending", "warren_edits", ["failure_id"], unique=True, sqlite_where=pending, postgresql_where=pending
+    )  # fmt: skip
 
 
 def _events() -> None:
@@ -87,17 +93,29 @@ def _events() -> None:
         *_texts("event_id", "event_type"),
         *_texts("aggregate_type", "aggregate_id", nullable=True),
         *_bigs("version", nullable=True),
-        *_texts("origin", "queue"),
+        *_texts("origin", "queue", "source"),
         *_texts("correlation_id", "causation_id", nullable=True),
-        *_texts("exchange", "routing_key"),
-        *_times("time", "recorded"),
+        *_texts("exchange"),
+        *_texts("routing_key", nullable=True),
+        *_times("time"),
+        *_times("due", nullable=True),
+        *_times("recorded"),
         *_texts("properties"),
         *_bytes("body"),
         sa.PrimaryKeyConstraint("position"),
-        sqlite_autoincrement=True,
     )
     op.create_index("warren_events_id", "warren_events", ["event_id"], unique=True)
-    op.create_index("warren_events_stream", "warren_events", ["aggregate_type", "aggregate_id", "version"], unique=True)
+    stream = ["aggregate_type", "aggregate_id", "version"]
+    _partial_index("warren_events_stream", stream, "version", unique=True)
+    _partial_index("warren_events_aggregate", ["aggregate_id"], "aggregate_id", unique=False)
     op.create_index("warren_events_type", "warren_events", ["event_type", "position"])
-    op.create_index("warren_events_correlation", "warren_events", ["correlation_id", "position"])
-    op.create_index("warren_events_recorded", "warren_events", ["recorded", "position"])
+    op.create_index("warren_events_correlation", "warren_events", ["correlation_id"])
+    op.create_index("warren_events_recorded", "warren_events", ["recorded"])
+
+
+def _partial_index(name: str, columns: list[str], there: str, *, unique: bool) -> None:
+    """Over the rows alone that have something in the column `there`."""
+    condition = sa.text(f"{there} IS NOT NULL")
+    op.create_index(
+        name, "warren_events", columns, unique=unique, sqlite_where=condition, postgresql_where=condition
+    )  # fmt: skip

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
+from engine.model.failure import Status
 from engine.model.record import Claim, Holder, Record, Run, State, decide
-from engine.operations.verdict import MEANING, SENT, Verdict, judge, revived
-from engine.storage.failures import Status
+from engine.model.verdict import MEANING, SENT, Verdict, judge, revived
 
 RECORD = Record("q", "e", State.DEAD, 2, 4, 4, "w", b"hash", 1, False, 10.0, 20.0)
 
@@ -44,6 +44,13 @@ def test_a_failure_with_a_newer_failure_is_left_alone() -> None:
 def test_another_body_under_the_id_is_a_conflict() -> None:
     assert judge(Failed(body_hash=b"other"), RECORD) is Verdict.CONFLICT
     assert judge(Failed(body_hash=b"other"), RECORD._replace(state=State.DONE), again=True) is Verdict.CONFLICT
+
+
+def test_what_was_sent_with_an_edited_body_is_no_conflict() -> None:
+    failed = Failed(status=Status.REDRIVEN)
+    record = revived(failed, RECORD, 30.0, b"edited")
+    assert record.body_hash == b"edited"
+    assert judge(failed, record) is Verdict.SUPERSEDED
 
 
 def test_without_a_record_only_an_open_failure_is_sent() -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Protocol
 
+from engine.model.failure import Status
 from engine.model.record import Record, State, redrive
-from engine.storage.failures import Status
 
 
 class Verdict(StrEnum):
@@ -30,6 +30,8 @@ class Verdict(StrEnum):
     NO_QUEUE = "no_queue"
     #: There is no failure of this id.
     UNKNOWN = "unknown"
+    #: What is stored of it cannot be read.
+    BROKEN = "broken"
 
 
 #: Verdicts under which a message is sent.
@@ -45,6 +47,7 @@ MEANING: dict[Verdict, str] = {
     Verdict.CONFLICT: "carry the id of another message and cannot run under it",
     Verdict.NO_QUEUE: "belong to a queue that is not on the broker",
     Verdict.UNKNOWN: "are not there",
+    Verdict.BROKEN: "cannot be read from the database",
 }
 
 
@@ -70,7 +73,8 @@ def judge(failure: Candidate, record: Record | None, *, again: bool = False) -> 
     if record is None:
         return Verdict.SUPERSEDED if failure.status is Status.REDRIVEN else Verdict.FORGOTTEN
     if record.body_hash != failure.body_hash:
-        return Verdict.CONFLICT
+        # It may have been sent again with an edited body, which the record now has.
+        return Verdict.SUPERSEDED if failure.status is Status.REDRIVEN else Verdict.CONFLICT
     if record.state is State.DONE:
         return Verdict.READY if again else Verdict.SUCCEEDED
     if record.state is State.DEAD and record.run <= failure.run and failure.status is Status.OPEN:
@@ -78,11 +82,14 @@ def judge(failure: Candidate, record: Record | None, *, again: bool = False) -> 
     return Verdict.SUPERSEDED
 
 
-def revived(failure: Candidate, record: Record | None, now: float) -> Record:
-    """The record under which the message is sent again: waiting, with a run above all before."""
+def revived(failure: Candidate, record: Record | None, now: float, body_hash: bytes | None = None) -> Record:
+    """The record under which the message is sent again: waiting, with a run above all before.
+
+    `body_hash` is that of an edited body, None where the body is as it was.
+    """
     if record is None:
         record = Record(
             failure.queue, failure.event_id, State.DEAD, failure.run, 0, 0, "", failure.body_hash, 0, False, now, now
         )
     # Created anew, too: a retry policy that limits the time since then would give up at once.
-    return redrive(record._replace(run=max(record.run, failure.run), created=now), now)
+    return redrive(record._replace(run=max(record.run, failure.run), created=now), now, body_hash)

@@ -1,0 +1,133 @@
+"""`warren events`: the log of events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engine.cli.grammar import Command, Group, examples
+
+NAME = "events"
+
+Type = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--type", metavar="TYPE", show_default=False, help="Only of this type, or pattern: order.placed, 'order.*'."
+    ),
+]
+Aggregate = Annotated[
+    str | None,
+    typer.Option("--aggregate", metavar="T/ID", help="Only about this aggregate: order/42, or order for all."),
+]
+Correlation = Annotated[
+    str | None, typer.Option("--correlation-id", metavar="ID", help="Only with this correlation id.")
+]
+Origin = Annotated[
+    str | None,
+    typer.Option("--origin", metavar="ORIGIN", help="Only emitted, published, scheduled, appended or journalled."),
+]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Only logged since: 2h ago, or 2026-11-23T19:00 (UTC).")
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only logged before.")]
+
+
+def build() -> typer.Typer:
+    """The verb with its verbs."""
+    app = typer.Typer(
+        cls=Group,
+        help="Search the log of events, and follow it.\n\nIt has what handlers emitted, what was published with a transaction, and what"
+        " the setting journal asks for.",
+        epilog=examples("warren events list", "warren events show 17", "warren events tail"),
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    listing = examples(
+        "warren events list",
+        "warren events list --type 'order.*' --since 2h",
+        "warren events list --aggregate order/42 --json",
+    )
+    app.command("list", cls=Command, epilog=listing)(_list)
+    app.command("show", cls=Command, epilog=examples("warren events show 17"))(_show)
+    app.command(
+        "tail", cls=Command, epilog=examples("warren events tail", "warren events tail --type 'order.*' --json")
+    )(_tail)
+    return app
+
+
+def _list(
+    context: typer.Context,
+    type: Type = None,
+    aggregate: Aggregate = None,
+    correlation_id: Correlation = None,
+    origin: Origin = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 50,
+    before: Annotated[
+        int | None, typer.Option("--before", metavar="POSITION", min=1, help="Go on below this position.")
+    ] = None,
+) -> None:
+    """List events, the newest first. With --json their payloads too."""
+    import asyncio
+    import time
+
+    from engine.cli.call import Call
+    from engine.cli.views.events import show_list
+    from engine.operations.events import make_filter
+
+    wanted = make_filter(
+        now=time.time(),
+        types=type or (),
+        aggregate=aggregate,
+        correlation_id=correlation_id,
+        origin=origin,
+        since=since,
+        until=until,
+    )
+    asyncio.run(show_list(Call(context), wanted, limit=limit, before=before))
+
+
+def _show(
+    context: typer.Context,
+    event: Annotated[str, typer.Argument(metavar="EVENT", show_default=False, help="Its position, or its id.")],
+) -> None:
+    """Show one event with its payload."""
+    import asyncio
+
+    from engine.cli.call import Call
+    from engine.cli.views.events import show_one
+
+    asyncio.run(show_one(Call(context), event))
+
+
+def _tail(
+    context: typer.Context,
+    type: Type = None,
+    aggregate: Aggregate = None,
+    correlation_id: Correlation = None,
+    origin: Origin = None,
+    since: Since = None,
+    last: Annotated[int, typer.Option("--last", min=0, max=10_000, help="Begin with so many that are there.")] = 10,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="N", min=1, show_default=False, help="End after N events.")
+    ] = None,
+) -> None:
+    """Print events as they are logged, in order and none left out, until ctrl+c. With --json one object a line."""
+    import asyncio
+    import time
+
+    from engine.cli.call import Call
+    from engine.cli.views.events import follow
+    from engine.operations.events import make_filter
+
+    wanted = make_filter(
+        now=time.time(),
+        types=type or (),
+        aggregate=aggregate,
+        correlation_id=correlation_id,
+        origin=origin,
+        since=since,
+    )
+    asyncio.run(follow(Call(context), wanted, last=last, count=count))

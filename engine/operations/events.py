@@ -1,0 +1,217 @@
+"""The log of events as an operator sees it: searched, looked at, followed as it grows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from engine.errors import ConfigurationError, PluginError, UsageError
+from engine.model.names import nearest
+from engine.model.topology import check_pattern
+from engine.operations.durations import parse_duration
+from engine.operations.failures import plain_headers
+from engine.operations.masking import Masking
+from engine.storage import event_log, event_search
+from engine.storage.database import Database
+from engine.storage.event_log import EventDetail, LoggedEvent, Origin
+from engine.storage.event_search import EventFilter
+
+__all__ = [
+    "EventDetail",
+    "EventFilter",
+    "LoggedEvent",
+    "Origin",
+    "Page",
+    "count",
+    "detail_dict",
+    "make_filter",
+    "moment",
+    "one",
+    "page",
+    "row_dict",
+    "tail",
+    "types",
+]
+
+#: Seconds between two looks for new events.
+INTERVAL = 0.5
+#: Events that are read at a time when the log is followed.
+GROUP = 500
+
+
+class Page(NamedTuple):
+    """Events, the newest first; `before` fetches the page that follows, None when there is none."""
+
+    rows: list[LoggedEvent]
+    before: int | None
+
+
+def make_filter(
+    *,
+    now: float,
+    types: Sequence[str] = (),
+    aggregate: str | None = None,
+    correlation_id: str | None = None,
+    origin: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> EventFilter:
+    """A filter from words. Raises `ConfigurationError`.
+
+    `types` are types or topic patterns, `aggregate` is `order/42` or all of a kind, `order`; for `since` and
+    `until` see `moment`.
+    """
+    for pattern in types:
+        try:
+            check_pattern(pattern)
+        except PluginError as error:
+            raise ConfigurationError(error.message, hint=error.hint) from None
+    kind, slash, key = (aggregate or "").partition("/")
+    if aggregate is not None and (not kind or (slash and not key)):
+        raise ConfigurationError(
+            f"not an aggregate: {aggregate!r}", hint="Write type/id, for example order/42, or type alone."
+        )
+    return EventFilter(
+        types=list(types) or None,
+        aggregate_type=kind or None,
+        aggregate_id=key or None,
+        correlation_id=correlation_id,
+        origin=None if origin is None else _origin(origin),
+        since=None if since is None else moment(since, now),
+        until=None if until is None else moment(until, now),
+    )
+
+
+def moment(text: str, now: float) -> float:
+    """A time in seconds since the epoch: so long ago (`2h`), or a date and time of ISO 8601, in UTC unless it says.
+
+    Raises `ConfigurationError`.
+    """
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        try:
+            return now - parse_duration(text)
+        except ConfigurationError:
+            raise ConfigurationError(
+                f"not a time: {text!r}", hint="Say how long ago, such as 2h or 3d, or write 2026-11-23T19:00."
+            ) from None
+    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _origin(word: str) -> Origin:
+    known = [str(origin) for origin in Origin]
+    if word not in known:
+        raise ConfigurationError(
+            f"not an origin: {word!r}", hint=nearest(word, known) or f"There are: {', '.join(known)}."
+        )
+    return Origin(word)
+
+
+def narrows(wanted: EventFilter) -> bool:
+    """Whether the filter leaves anything out."""
+    return wanted != EventFilter()
+
+
+async def page(database: Database, wanted: EventFilter, *, limit: int, before: int | None = None) -> Page:
+    """The newest matching events, or those below the position `before`."""
+    rows = await database.read(
+        lambda connection: event_search.search(connection, wanted, limit=limit, before=before)
+    )  # fmt: skip
+    return Page(rows, rows[-1].position if len(rows) == limit else None)
+
+
+async def count(database: Database, wanted: EventFilter) -> int:
+    """How many events match."""
+    return await database.read(lambda connection: event_search.count(connection, wanted))
+
+
+async def types(database: Database) -> list[str]:
+    """All event types of the log, by name."""
+    return await database.read(event_search.types)
+
+
+async def one(database: Database, reference: str, *, masking: Masking) -> EventDetail:
+    """One event, whole, by its id or else its position, its secrets hidden. Raises `UsageError` when it is not in the log."""
+    wanted = EventFilter(event_ids=[reference])
+    positions = await database.read(lambda connection: event_search.positions(connection, wanted))
+    if not positions and reference.isascii() and reference.isdigit() and len(reference) < 19:
+        positions = [int(reference)]
+    found = await whole(database, positions, masking=masking)
+    if not found:
+        raise UsageError(
+            f"the log has no event {reference}", hint="`warren events list` shows their positions and ids."
+        )
+    return found[0]
+
+
+async def whole(database: Database, positions: Sequence[int], *, masking: Masking) -> list[EventDetail]:
+    """The events at these positions with their messages, by position."""
+    found = await database.read(lambda connection: event_log.get_many(connection, positions))
+    return [_masked(detail, masking) for detail in found]
+
+
+async def tail(
+    database: Database,
+    wanted: EventFilter,
+    *,
+    masking: Masking,
+    after: int | None = None,
+    interval: float = INTERVAL,
+) -> AsyncIterator[EventDetail]:
+    """The matching events above a position, and then those to come, each once and in order, without end.
+
+    Without `after` it begins with the next event. `interval` is in seconds.
+    """
+    position = await database.read(event_search.newest) if after is None else after
+    while True:
+        found, position = await database.read(
+            lambda connection, after=position: event_search.read_on(connection, wanted, after=after, limit=GROUP)  # type: ignore[misc]
+        )
+        for event in found:
+            yield _masked(event, masking)
+        if len(found) < GROUP:
+            await asyncio.sleep(interval)
+
+
+def row_dict(row: LoggedEvent) -> dict[str, Any]:
+    """An event for programs: keys are stable."""
+    return row._asdict()
+
+
+def _masked(detail: EventDetail, masking: Masking) -> EventDetail:
+    if not masking.on:
+        return detail
+    message = detail.message
+    hidden = replace(message, body=masking.body(message.body), headers=masking.headers(message.headers))
+    return EventDetail(detail.row, hidden)
+
+
+def detail_dict(detail: EventDetail) -> dict[str, Any]:
+    """An event for programs, whole. `data` is its payload where it has the form of a DomainEvent, else `body` has all."""
+    message = detail.message
+    return {
+        **row_dict(detail.row),
+        "headers": plain_headers(message.headers),
+        "content_type": message.content_type,
+        **_told(message.body),
+    }
+
+
+def _told(body: bytes) -> dict[str, Any]:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return {"body_base64": b64encode(body).decode()}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {"body": text}
+    if isinstance(value, dict) and "eventType" in value and isinstance(value.get("data"), dict):
+        return {"data": value["data"], "metadata": value.get("metadata") or {}}
+    return {"body": text}
