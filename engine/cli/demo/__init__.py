@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.cli.call import Call
-    from engine.cli.demo.plain import View
 
 
 def run_demo(call: Call, *, headless: bool, orders: int) -> int:
     """Tell the story; the exit code is 1 when an order was lost or booked twice."""
+    from engine.cli.demo.guided import guide
     from engine.cli.demo.plain import PlainView
     from engine.cli.demo.stage import Stage
     from engine.cli.demo.story import tell
 
     live = not (headless or call.output.as_json or os.environ.get("CI")) and sys.stdout.isatty()
-    teller: View = _live() if live else PlainView(call.output)
 
     async def play() -> int:
         async with Stage.set_up(call.options.broker, call.options.database) as stage:
+            if live:
+                return await guide(call, stage, orders)
+            teller = PlainView(call.output)
             with teller:
                 summary = await tell(stage, orders, teller)
             teller.conclude(summary, stage)
@@ -30,9 +32,3 @@ def run_demo(call: Call, *, headless: bool, orders: int) -> int:
             return 0 if summary.proven else 1
 
     return asyncio.run(play())
-
-
-def _live() -> View:
-    from engine.cli.demo.live import LiveView
-
-    return LiveView()

@@ -26,6 +26,8 @@ from engine.storage.database import Database
 
 #: Seconds until the worker must be ready.
 READY = 30.0
+#: What the shop publishes without a transaction, so that a trace begins with it.
+JOURNAL = ("order.placed",)
 
 
 def order_flow() -> Path:
@@ -62,6 +64,7 @@ class Stage:
             exchange=f"{app}.events",
             broker=broker or f"embedded://{folder}/broker.db",
             database=database or f"sqlite:///{folder}/warren.db",
+            journal=JOURNAL,
         )
         try:
             opened = await Database.open(settings.database_url, migrate=True)
@@ -86,6 +89,7 @@ class Stage:
             "WARREN_EXCHANGE": self.settings.exchange,
             "WARREN_BROKER": self.settings.broker_url,
             "WARREN_DATABASE": self.settings.database_url,
+            "WARREN_JOURNAL": ",".join(self.settings.journal),
             "SHOP_OUTAGE": str(self.outage),
         }
         with self.log.open("wb") as log:
@@ -137,7 +141,7 @@ class Stage:
     async def _clear(self, broker: Broker) -> None:
         if self.settings.broker_url.startswith("embedded:"):
             return  # it goes with the folder
-        wanted = topology(self.settings.app, self.specs, self.settings.exchange)
+        wanted = topology(self.settings.app, self.specs, self.settings.exchange, self.settings.journal)
         with contextlib.suppress(BrokerError):
             for queue in wanted.queues:
                 await broker.delete_queue(queue.name)

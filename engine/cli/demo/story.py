@@ -18,7 +18,8 @@ from engine.model.codec import to_message
 from engine.model.event import new_event
 from engine.model.message import Message
 from engine.operations import redrive
-from engine.operations.operator import who
+from engine.operations.operator import Operator
+from engine.operations.performing import carry_out
 from engine.storage.failure_search import Filter
 from engine.storage.failures import Status
 
@@ -50,7 +51,7 @@ async def tell(stage: Stage, orders: int, teller: Teller) -> Summary:
     stage.break_provider()
 
     teller.act(f"{orders} orders are placed; the payment provider is flaky, and for one bank in eight it is down")
-    ids = _order_ids(orders)
+    ids = order_ids(orders)
     published = await _publish(stage, ids, teller)
 
     teller.act("What failed is tried again with growing delays; what keeps failing goes to the dead letters")
@@ -81,36 +82,60 @@ async def tell(stage: Stage, orders: int, teller: Teller) -> Summary:
 
 
 async def _redrive(stage: Stage) -> int:
-    """What an operator does with `warren redrive`: a plan, then its execution; returns how many were sent."""
-    sent = 0
-    for queue in stage.queues:
-        plan = await redrive.plan(stage.database, stage.engine.broker, Filter(queue=queue, status=Status.OPEN))
-        done = await redrive.execute(
-            stage.database, plan, who=who(), why="the certificate of the bank's endpoint was renewed"
-        )
-        sent += len(done.sent)
-    return sent
+    """What an operator does with `warren redrive`: a plan, and its recorded operation; returns how many were sent."""
+    database, broker, app = stage.database, stage.engine.broker, stage.settings.app
+    plan = await redrive.plan(database, broker, Filter(status=Status.OPEN))
+    if not plan.ids:
+        return 0
+    why = "the certificate of the bank's endpoint was renewed"
+    operator = Operator.present()
+    ordered = await redrive.start(database, plan, app=app, operator=operator, why=why)
+    return (await carry_out(database, broker, app, ordered.id, operator=operator)).operation.sent
 
 
-def _order_ids(orders: int) -> list[str]:
+def order_ids(orders: int) -> list[str]:
+    """Ids that no other demo on the same database has."""
     run = uuid.uuid4().hex[:4]
     return [f"o-{run}-{number:04}" for number in range(1, orders + 1)]
 
 
+class Placing:
+    """Places orders group by group, some of them twice. `published` counts messages that were confirmed."""
+
+    def __init__(self, stage: Stage, ids: list[str]) -> None:
+        self.group = max(1, int(RATE * LOOK))
+        self.placed = 0
+        self.published = 0
+        self._stage = stage
+        self._ids = ids
+        self._chance = random.Random(7)
+        self._again: list[tuple[str, Message]] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether all are placed, and all copies."""
+        return self.placed >= len(self._ids) and not self._again
+
+    async def go_on(self) -> None:
+        """Place the next group, and again some of the one before."""
+        ids = self._ids[self.placed : self.placed + self.group]
+        messages = [_placed(self._stage, order_id, self._chance) for order_id in ids]
+        await self._stage.engine.publish_messages([*messages, *self._again])
+        self.published += len(messages) + len(self._again)
+        self._again = messages[::DUPLICATE_EVERY] if self.group > 1 else []
+        self.placed += len(messages)
+
+
 async def _publish(stage: Stage, ids: list[str], teller: Teller) -> int:
-    """Place the orders at a watchable rate, some of them twice; returns how many messages were confirmed."""
-    published, begun, chance = 0, time.monotonic(), random.Random(7)
-    group = max(1, int(RATE * LOOK))
-    again: list[tuple[str, Message]] = []
-    for start in range(0, len(ids), group):
-        messages = [_placed(stage, order_id, chance) for order_id in ids[start : start + group]]
-        await stage.engine.publish_messages([*messages, *again])
-        published += len(messages) + len(again)
-        again = messages[::DUPLICATE_EVERY]
-        teller.show(await stage.database.read(lambda connection: read(connection, stage.settings.app)), published)
-        await asyncio.sleep(max(0.0, begun + (start + group) / RATE - time.monotonic()))
-    await stage.engine.publish_messages(again)
-    return published + len(again)
+    """Place the orders at a watchable rate; returns how many messages were confirmed."""
+    placing, begun = Placing(stage, ids), time.monotonic()
+    while not placing.done:
+        await placing.go_on()
+        teller.show(
+            await stage.database.read(lambda connection: read(connection, stage.settings.app)), placing.published
+        )
+        await asyncio.sleep(max(0.0, begun + placing.placed / RATE - time.monotonic()))
+    return placing.published
 
 
 def _placed(stage: Stage, order_id: str, chance: random.Random) -> tuple[str, Message]:

@@ -1,0 +1,1 @@
+"""The dashboard on the demo, with a line that leads through it."""

@@ -1,0 +1,1 @@
+"""Figures, ages, charts and untrusted text, as they are drawn. Pure."""

@@ -1,0 +1,1 @@
+"""Editing a body: the editor, the operator's own one, the difference."""

@@ -1,0 +1,1 @@
+"""Failures: by cause, by message, and one whole."""

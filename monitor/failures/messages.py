@@ -1,0 +1,136 @@
+"""The failed messages of one cause, or all that match a filter. Enter shows one whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.widgets import Static
+
+from monitor.drawing.figures import age
+from monitor.drawing.text import line
+from monitor.failures.listing import AGE, FailureListing
+from monitor.failures.page import FailurePage
+from monitor.failures.preview import failure_lines
+from monitor.failures.wording import cause, counted, state
+from monitor.frame.split import Split
+from monitor.reading.pager import Pager
+from monitor.table.columns import Cell, Column
+from monitor.table.table import Table
+
+if TYPE_CHECKING:
+    from engine.operations.failures import FailureDetail, FailureRow
+
+#: Seconds that the cursor rests on a failure before the side pane shows it.
+REST = 0.08
+
+
+class MessagesPage(FailurePage):
+    """Failures, the newest first. What comes meanwhile comes in above, and moves nothing that is looked at."""
+
+    AUTO_FOCUS = "Table"
+    DEFAULT_CSS: ClassVar[str] = """
+    MessagesPage .messages--summary { height: 1; padding: 0 1; }
+    """
+
+    def __init__(self, fingerprint: str | None = None, *, filter: str = "") -> None:
+        super().__init__()
+        self._fingerprint = fingerprint
+        self._asked = filter
+        self._resting: Any = None
+        self._previewed: FailureRow | None = None
+
+    def body(self) -> ComposeResult:
+        """A line that sums up, the failures, and beside them the one under the cursor."""
+        yield Static("", classes="messages--summary", markup=False)
+        listing = FailureListing(self.source, fingerprint=self._fingerprint, filter=self._asked)
+        table: Table[FailureRow] = Table(self._columns(), listing, empty="There are no such failures.", id="failures")
+        yield Split(table, Pager(id="preview"))
+
+    def _columns(self) -> Sequence[Column[FailureRow]]:
+        now = self.source.now
+        return (
+            Column("id", "ID", lambda row: str(row.id), width=6, right=True, rank=4),
+            Column(AGE, "AGE", lambda row: age(now() - row.arrived), width=4, right=True, sort=True),
+            Column("state", "STATE", _state, width=12),
+            Column("type", "TYPE", lambda row: row.event_type, width=14, grow=1, most=28, rank=2),
+            Column("event", "EVENT", lambda row: row.event_id, width=10, grow=1, most=36, rank=3),
+            Column("cause", "CAUSE", cause, width=20, grow=2),
+            Column("attempts", "TRIED", lambda row: str(row.attempts), width=5, right=True, rank=1),
+        )
+
+    @property
+    def _table(self) -> Table[FailureRow]:
+        return self.query_one("#failures", Table)
+
+    async def fetch(self) -> int:
+        """How many match."""
+        return await self._table.listing.count()
+
+    def show(self, found: int) -> None:
+        """Sum up."""
+        listing, marked = self._table.listing, self._table.marked
+        row = self._table.row
+        pieces: list[Any] = [(counted(found, "failure"), "strong")]
+        if self._fingerprint is not None and row is not None:
+            pieces.append((f"   {row.exception or row.reason} in {row.handler or row.queue}", "bad"))
+        if marked:
+            pieces.append((f"   ✓ {marked:,} marked", "accent"))
+        if listing.filter:
+            pieces.append((f"   filter: {listing.filter}", "info"))
+        self.query_one(".messages--summary", Static).update(line(*pieces))
+
+    @on(Table.MarksChanged)
+    def _marked(self) -> None:
+        self.refresh_now()
+
+    @on(Table.Moved)
+    def _moved(self) -> None:
+        if self._resting is not None:
+            self._resting.stop()
+        if self.query_one(Split).wide:
+            self._resting = self.set_timer(REST, self._rest)
+
+    def _rest(self) -> None:
+        row = self._table.row
+        if row is None:
+            self.query_one("#preview", Pager).show(())
+        elif row != self._previewed:
+            self.run_worker(self._preview(row), group="preview", exclusive=True, exit_on_error=False)
+
+    async def _preview(self, row: FailureRow) -> None:
+        from engine.operations import failures
+
+        detail = await failures.one(self.source.database(), row.id, masking=self.source.masking)
+        self._put(row, detail)
+
+    def _put(self, row: FailureRow, detail: FailureDetail) -> None:
+        other = self._previewed is None or self._previewed.id != row.id
+        self._previewed = row
+        self.query_one("#preview", Pager).show(failure_lines(detail, self.source.now()), other=other)
+
+    @on(Table.Opened)
+    def _open(self, message: Table.Opened) -> None:
+        from monitor.failures.whole import MessagePage
+
+        self.monitor.push_screen(MessagePage(message.row.id, self._table))
+
+    @property
+    def current(self) -> FailureRow | None:
+        """The failure under the cursor."""
+        return self._table.row
+
+    async def chosen(self) -> Sequence[int]:
+        """Those that are marked, else the one under the cursor."""
+        return [int(str(key)) for key in await self._table.chosen()]
+
+    def unmark(self) -> None:
+        """What was marked was acted on."""
+        self._table.unmark()
+
+
+def _state(row: FailureRow) -> Cell:
+    shown = state(row)
+    return Cell(str(shown), shown.tone)

@@ -1,0 +1,46 @@
+"""What the side pane says of a cause, and of a failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.operations.text import visible
+from monitor.drawing.charts import sparkline
+from monitor.failures.message import body_section, facts, headers_section, headline, joined, traceback_section
+from monitor.failures.wording import ago, counted, group_state
+from monitor.reading.lines import EMPTY, Line, Part, columns, line
+
+if TYPE_CHECKING:
+    from engine.operations.failures import FailureDetail, Group
+
+
+def cause_lines(group: Group, now: float) -> list[Line]:
+    """A cause: how it fares, and its newest failure."""
+    state = group_state(group, now)
+    counts = ", ".join(f"{number:,} {status}" for status, number in group.statuses.items())
+    figures = columns(
+        (
+            ("failures", visible(counts)),
+            ("first", ago(group.first_seen, now)),
+            ("last", ago(group.last_seen, now)),
+            (
+                "last day",
+                f"{sparkline(group.buckets, len(group.buckets))}  most at once {max(group.buckets, default=0):,}",
+            ),
+        )
+    )
+    return [
+        *headline(group.latest)[:1],
+        line(Part(str(state), state.tone), f"  {counted(group.total, 'failure')}"),
+        EMPTY,
+        *figures,
+        EMPTY,
+        line(Part("─ The newest ", "title")),
+        *facts(group.latest, now),
+    ]
+
+
+def failure_lines(detail: FailureDetail, now: float) -> list[Line]:
+    """A failure, what matters most first."""
+    sections = [body_section(detail), traceback_section(detail), headers_section(detail)]
+    return [*headline(detail.row), EMPTY, *facts(detail.row, now), *joined(sections)]

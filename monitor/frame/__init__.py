@@ -1,0 +1,1 @@
+"""What every screen of the monitor has: header, hints, help, palette, dialogs."""

@@ -1,0 +1,52 @@
+"""Commands by name: whatever a key does here, the screens, and the themes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+if TYPE_CHECKING:
+    from textual.binding import ActiveBinding
+
+
+class Command(NamedTuple):
+    """Something that can be called by name."""
+
+    name: str
+    help: str
+    run: Callable[[], Any]
+
+
+class Commands(Provider):
+    """All that can be done on the screen below the palette."""
+
+    async def discover(self) -> Hits:
+        """Everything, as it stands before one types."""
+        for command in self._commands():
+            yield DiscoveryHit(command.name, command.run, help=command.help)
+
+    async def search(self, query: str) -> Hits:
+        """What matches."""
+        matcher = self.matcher(query)
+        for command in self._commands():
+            score = matcher.match(command.name)
+            if score > 0:
+                yield Hit(score, matcher.highlight(command.name), command.run, help=command.help)
+
+    def _commands(self) -> Iterator[Command]:
+        seen: set[str] = set()
+        for active in self.screen.active_bindings.values():
+            name = active.binding.id or ""
+            label = active.binding.description
+            if active.enabled and label and name and name not in seen and name != "app.palette":
+                seen.add(name)
+                key = self.app.get_key_display(active.binding)
+                yield Command(label.removesuffix("…"), f"key {key}", partial(self._run, active))
+        for theme in sorted(self.app.available_themes):
+            yield Command(f"Theme: {theme}", "", partial(setattr, self.app, "theme", theme))
+
+    async def _run(self, active: ActiveBinding) -> None:
+        await self.app.run_action(active.binding.action, active.node)

@@ -1,0 +1,1 @@
+"""Screen 1: how it stands, and what to do next."""

@@ -1,0 +1,187 @@
+"""Screen 1: how it stands at a glance, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.events import Resize
+from textual.widgets import Static
+
+from monitor.drawing.charts import sparkline
+from monitor.drawing.figures import age, count, rate
+from monitor.drawing.text import Piece, line
+from monitor.drawing.tones import Tone
+from monitor.frame.page import Page
+from monitor.frame.split import Split
+from monitor.keys import bindings
+from monitor.overview.advice import Advice, advise
+from monitor.overview.chart import Chart
+from monitor.queues.wording import columns, urgency
+from monitor.table.columns import Cell, Column
+from monitor.table.memory import MemoryListing
+from monitor.table.table import Table
+
+if TYPE_CHECKING:
+    from engine.operations.failures import Group
+    from engine.operations.fleet import Fleet, QueueFigures
+
+#: The time that the chart of dead letters spans, in seconds, and its parts.
+SPAN, PARTS = 3600.0, 60
+#: Causes of failure that are read.
+CAUSES = 50
+
+
+class Seen(NamedTuple):
+    """What was read."""
+
+    fleet: Fleet | None
+    groups: list[Group]
+    arrivals: list[int]
+
+
+class OverviewPage(Page):
+    """Advice, rates as charts, and the causes of failure that are hottest."""
+
+    GROUP = "overview"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("overview")
+    AUTO_FOCUS = "#advice"
+
+    DEFAULT_CSS = """
+    OverviewPage #advice { height: 1; max-height: 3; margin: 1 0 0 0; }
+    OverviewPage #charts { height: 6; margin: 1 0 0 0; }
+    OverviewPage #totals { height: 1; padding: 0 1; margin: 0 0 1 0; }
+    OverviewPage.-tall #advice { max-height: 8; }
+    OverviewPage Split > .split--detail { max-width: 80; padding: 0; }
+    OverviewPage.-tall #charts { height: 11; }
+    """
+
+    def body(self) -> ComposeResult:
+        """From the most urgent down."""
+        advice: MemoryListing[Advice] = MemoryListing((), key=lambda one: one.key)
+        causes: MemoryListing[Group] = MemoryListing((), key=lambda group: group.fingerprint)
+        yield Table(_ADVICE, advice, bare=True, empty="", live=False, id="advice")
+        with Horizontal(id="charts"):
+            yield Chart("in", "/s", id="in")
+            yield Chart("out", "/s", "good", id="out")
+            yield Chart("dead letters", "/min", "bad", id="letters")
+        yield Static("", id="totals", markup=False)
+        failed = Table(
+            self._causes(), causes, noun="causes of failure", empty="Nothing has failed.", live=False, id="causes"
+        )
+        app = self.source.settings.app
+        moving: MemoryListing[QueueFigures] = MemoryListing((), key=lambda queue: queue.name)
+        waiting = Table(
+            columns(app, self.source.now), moving, noun="queues", empty="No queues yet.", live=False, id="queues"
+        )
+        yield Split(failed, waiting)
+
+    def _causes(self) -> list[Column[Group]]:
+        now = self.source.now
+        return [
+            Column("total", "OPEN", lambda group: Cell(count(group.total), "bad"), width=6, right=True),
+            Column("last", "LAST", lambda group: age(now() - group.last_seen), width=4, right=True),
+            Column("trend", "LAST HOUR", lambda group: Cell(sparkline(group.buckets, 20), "bad"), width=20, rank=2),
+            Column("handler", "HANDLER", lambda group: group.latest.handler, width=16, grow=1, most=30),
+            Column(
+                "what",
+                "EXCEPTION",
+                lambda group: group.latest.exception or group.latest.reason,
+                width=16,
+                grow=1,
+                most=30,
+            ),
+            Column("message", "MESSAGE", lambda group: Cell(group.latest.message, "muted"), width=12, grow=4, rank=1),
+        ]
+
+    async def fetch(self) -> Seen:
+        """The newest picture, the causes of failure, and when dead letters came."""
+        from engine.operations import failures
+        from engine.operations.fleet import arrivals
+        from engine.operations.masking import masking_for
+
+        database, now = self.source.database(), self.source.now()
+        groups = await failures.groups(
+            database,
+            failures.Filter(status=failures.Status.OPEN),
+            limit=CAUSES,
+            masking=masking_for(self.source.settings),
+            buckets=20,
+            span=SPAN,
+            now=now,
+        )
+        return Seen(self.source.fleet, groups, await arrivals(database, SPAN, PARTS, now))
+
+    def show(self, found: Seen) -> None:
+        """Put it into tables and charts."""
+        self._advise(found.fleet, found.groups)
+        self.query_one("#causes", Table).put(found.groups)
+        letters = self.query_one("#letters", Chart)
+        letters.put(f"{sum(found.arrivals[-5:]) / 5:.0f}", found.arrivals, "last hour")
+        fleet = found.fleet
+        if fleet is not None:
+            self.query_one("#in", Chart).put(rate(fleet.rates.arrived), fleet.arrived, "5 min")
+            self.query_one("#out", Chart).put(rate(fleet.rates.left), fleet.left, "5 min")
+            self.query_one("#totals", Static).update(line(*_totals(fleet)))
+            self.query_one("#queues", Table).put(sorted(fleet.queues, key=urgency))
+
+    def pulse(self) -> None:
+        """Advice about the links needs no database."""
+        super().pulse()
+        if self.source.database_state.word == "lost":
+            self._advise(self.source.fleet, ())
+
+    def _advise(self, fleet: Fleet | None, groups: list[Group] | tuple[()]) -> None:
+        links = {"database": self.source.database_state, "broker": self.source.broker_state}
+        now = self.source.now()
+        found = advise(fleet, groups, links, now, self.source.settings.app)
+        table = self.query_one("#advice", Table)
+        table.styles.height = max(len(found), 1)
+        table.put(found)
+
+    def on_resize(self, event: Resize) -> None:
+        """Tall terminals have room for higher charts."""
+        self.set_class(event.size.height >= 34, "-tall")
+
+    @on(Table.Opened, "#advice")
+    def _follow(self, message: Table.Opened) -> None:
+        advice: Advice = message.row
+        if advice.place:
+            self.monitor.go(advice.place, **advice.open)
+
+    @on(Table.Opened, "#queues")
+    def _open_queue(self, message: Table.Opened) -> None:
+        self.monitor.go("queues", queue=message.row.name)
+
+    @on(Table.Opened, "#causes")
+    def _open_cause(self, message: Table.Opened) -> None:
+        self.monitor.go("failures", filter=f"cause:{message.row.fingerprint}")
+
+
+_ADVICE: list[Column[Advice]] = [
+    Column("text", "", lambda one: [Cell(f"{one.glyph} ", one.tone), Cell(one.text)], width=64, grow=4),
+    Column("todo", "", lambda one: Cell(f"{one.todo} →" if one.place else one.todo, "muted"), width=22, grow=1, rank=1),
+]
+
+
+def _totals(fleet: Fleet) -> list[Piece]:
+    """The sums that are not in the charts."""
+    waiting = sum(queue.ready or 0 for queue in fleet.queues)
+    in_hand = sum(queue.unacked for queue in fleet.queues)
+    dead = sum(queue.dead for queue in fleet.queues)
+    known = any(queue.ready is not None for queue in fleet.queues)
+    pieces: list[Piece] = []
+    sums = {
+        "waiting": waiting if known else None,
+        "in hand": in_hand,
+        "delayed": fleet.delayed,
+        "outbox": fleet.outbox.waiting,
+        "dead": dead,
+    }
+    for name, number in sums.items():
+        tone: Tone = "muted" if not number else "bad" if name == "dead" else ""
+        pieces += [(f"{name} ", "muted"), (count(number), tone), "   "]
+    return pieces

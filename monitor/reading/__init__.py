@@ -1,0 +1,1 @@
+"""Texts to read: lines with roles, and the widget that shows them."""

@@ -1,0 +1,1 @@
+"""Redrives and replays: the plan, the operation, the list of them."""

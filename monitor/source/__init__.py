@@ -1,0 +1,1 @@
+"""Where the monitor reads: settings, the links to database and broker, the newest picture of the fleet."""

@@ -1,0 +1,1 @@
+"""A table of any length, drawn line by line over pages."""

@@ -1,0 +1,210 @@
+"""What a table shows of its listing, and how that survives a refresh: cursor, range and scroll go by keys.
+
+Nothing here draws. Coroutines run one at a time; what the user does meanwhile is not undone by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Generic
+
+from monitor.table.listing import Key, Listing, Place, Row
+from monitor.table.marks import Marks
+from monitor.table.window import Window, scrolled, shown, stretch, way
+
+#: Rows kept at hand on either side of the view.
+MARGIN = 120
+#: The part of the time that counting a long listing may take.
+COUNTING = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Spot(Generic[Row]):
+    """A row, and its index in the whole listing as it was last seen."""
+
+    row: Row
+    index: int
+
+
+class View(Generic[Row]):
+    """A listing seen through a view of `height` lines that begins at the row `top`."""
+
+    def __init__(self, listing: Listing[Row], margin: int = MARGIN) -> None:
+        self.listing = listing
+        self.window: Window[Row] = Window(0, ())
+        self.marks = Marks()
+        self.total = 0
+        self.top = 0
+        self.height = 0
+        self.loaded = False
+        self.cursor: Spot[Row] | None = None
+        #: Where a range was begun that ends at the cursor.
+        self.origin: Spot[Row] | None = None
+        self._margin = margin
+        self._count_due = 0.0
+
+    @property
+    def key(self) -> Key | None:
+        """The key of the row under the cursor."""
+        return None if self.cursor is None else self.listing.key(self.cursor.row)
+
+    def in_range(self, index: int) -> bool:
+        """Whether a row is within the range that is being marked."""
+        if self.origin is None or self.cursor is None:
+            return False
+        first, last = sorted((self.origin.index, self.cursor.index))
+        return first <= index <= last
+
+    def lacks(self) -> bool:
+        """Whether rows are missing in the view, or will be soon."""
+        near = self._margin // 2
+        return not self.window.covers(*stretch(self.top, self.height, self.total, near))
+
+    def show(self, listing: Listing[Row]) -> None:
+        """Show another listing, or the same rows in another order; `refresh` reads it."""
+        self.listing = listing
+        self._count_due = 0.0
+
+    def move(self, index: int) -> bool:
+        """Put the cursor on a row that is at hand, and the view where it is seen; False when it is not at hand."""
+        row = self.window.at(index)
+        if row is None:
+            return False
+        self.cursor = Spot(row, index)
+        self.top = shown(self.top, index, self.height)
+        return True
+
+    async def reach(self, index: int) -> None:
+        """Put the cursor on any row, after fetching it."""
+        index = max(min(index, self.total - 1), 0)
+        if not self.move(index):
+            await self._fetch(*stretch(index - self.height // 2, self.height, self.total, self._margin))
+            self.move(max(min(index, self.total - 1), 0))
+
+    async def fill(self) -> None:
+        """Fetch what the view lacks."""
+        await self._fetch(*stretch(self.top, self.height, self.total, self._margin))
+
+    async def go_to(self, row: Row) -> None:
+        """Put the cursor on a row of the listing."""
+        await self.reach(await self.listing.before(self.listing.place(row)))
+
+    async def match(self, text: str, forwards: bool) -> Row | None:
+        """The next row that a filter would leave, from the cursor on and round the end. Raises `engine.FilterError`."""
+        matching = self.listing.narrowed(text)
+        place = None if self.cursor is None else matching.place(self.cursor.row)
+        if place is not None and not forwards:
+            rows = await matching.page(place, limit=1, backwards=True)
+        else:
+            rows = [row for row in await matching.page(place, limit=2) if matching.key(row) != self.key][:1]
+        rows = rows or await matching.page(None, limit=1, backwards=not forwards)
+        return rows[0] if rows else None
+
+    async def range_keys(self) -> Sequence[Key]:
+        """The keys of the range that is being marked."""
+        if self.origin is None or self.cursor is None:
+            return ()
+        ends = sorted((self.origin, self.cursor), key=lambda spot: spot.index)
+        return await self.listing.keys(*(self.listing.place(spot.row) for spot in ends))
+
+    async def refresh(self) -> None:
+        """Read again what is seen. The row that the view hangs on stays on its line, wherever it is now."""
+        listing, old, top, height = self.listing, self._anchor(), self.top, self.height
+        total = await self._count(listing)
+        place: Place | None = None
+        index = 0
+        if old is not None:
+            row = await listing.find(listing.key(old.row))
+            place = listing.place(old.row if row is None else row)
+            index = await listing.before(place)
+        begin = scrolled(top, 0 if old is None else old.index - top, index, height)
+        begin = max(min(begin, total - height), 0)
+        start, end = stretch(begin, height, total, self._margin)
+        window, total = await _around(listing, place, index, min(start, index), max(end, index + 1), total)
+        moved = self.cursor if old is None or self.cursor is None or old.row is not self.cursor.row else None
+        if moved is not None and _find(listing, window, moved) is None:
+            moved = await self._seek(listing, moved)
+        if listing is not self.listing:
+            return  # another one is shown meanwhile, and read next
+        shift = index - (0 if old is None else old.index)
+        self.window, self.total, self.loaded = window, total, True
+        self.top = max(min(begin + self.top - top, total - height), 0)
+        self.cursor = self._placed(self.cursor, moved, shift, index)
+        if self.origin is not None:
+            self.origin = _find(listing, window, self.origin) or replace(self.origin, index=self.origin.index + shift)
+
+    def _placed(self, cursor: Spot[Row] | None, sought: Spot[Row] | None, shift: int, index: int) -> Spot[Row] | None:
+        """Where the cursor is after a refresh: on its row, else on the one that took its place."""
+        if not self.total:
+            return None
+        if cursor is None:
+            return self._at(0)
+        found = _find(self.listing, self.window, cursor)
+        if found is None and sought is not None and sought.row is not cursor.row:
+            found = sought
+        return found or self._at(min(cursor.index + shift, self.total - 1)) or self._at(index) or cursor
+
+    def _at(self, index: int) -> Spot[Row] | None:
+        row = self.window.at(min(index, self.total - 1))
+        return None if row is None else Spot(row, min(index, self.total - 1))
+
+    def _anchor(self) -> Spot[Row] | None:
+        """The row that stays on its line: the cursor's while it is seen, else the first in the view."""
+        if self.cursor is not None and self.top <= self.cursor.index < self.top + self.height:
+            return self.cursor
+        row = self.window.at(self.top)
+        return self.cursor if row is None else Spot(row, self.top)
+
+    async def _seek(self, listing: Listing[Row], spot: Spot[Row]) -> Spot[Row]:
+        """Where a row is that is not in the view."""
+        row = await listing.find(listing.key(spot.row))
+        return spot if row is None else Spot(row, await listing.before(listing.place(row)))
+
+    async def _count(self, listing: Listing[Row]) -> int:
+        """How many rows there are; counting a long listing takes time, so it is done the less often."""
+        begun = monotonic()
+        if begun < self._count_due:
+            return self.total
+        total = await listing.count()
+        self._count_due = monotonic() + (monotonic() - begun) / COUNTING - 1
+        return total
+
+    async def _fetch(self, start: int, end: int) -> None:
+        """Have the rows from `start` to before `end` at hand."""
+        listing, window, total = self.listing, self.window, self.total
+        if end <= start:
+            return
+        there = way(window, total, start, end)
+        place = None if there.anchor is None else listing.place(window.rows[there.anchor - window.first])
+        rows = await listing.page(place, skip=there.skip, limit=there.limit, backwards=there.backwards)
+        if listing is self.listing and window is self.window:
+            first = end - len(rows) if there.backwards else start
+            self.window = Window(first, rows)
+            if len(rows) < there.limit:  # it has become shorter than it was counted
+                self._count_due = 0.0
+
+
+def _find(listing: Listing[Row], window: Window[Row], spot: Spot[Row]) -> Spot[Row] | None:
+    """The same row in a new window."""
+    key = listing.key(spot.row)
+    for at, row in enumerate(window.rows):
+        if listing.key(row) == key:
+            return Spot(row, window.first + at)
+    return None
+
+
+async def _around(
+    listing: Listing[Row], place: Place | None, index: int, start: int, end: int, total: int
+) -> tuple[Window[Row], int]:
+    """The rows from `start` to before `end`, reached from the row at `place`, and the total as it turns out."""
+    below = await listing.page(place, limit=end - index)
+    above = (
+        await listing.page(place, limit=index - start, backwards=True) if index > start and place is not None else ()
+    )
+    if len(above) < index - start:  # fewer stand above than was counted
+        start, index = 0, len(above)
+    if len(below) < end - index:
+        total = index + len(below)
+    return Window(start, [*above, *below]), max(total, index + len(below))
