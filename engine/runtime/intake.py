@@ -102,8 +102,11 @@ def carried_key(headers: Headers) -> str | None:
 
 
 def readable_id(message: Message, digest: bytes) -> str:
-    """An id for a message that cannot be read: its own where that is clean, else one made of its body."""
+    """An id for a message that cannot be read: its own where that is clean, else one made of that and its body."""
     own = message.message_id
-    if own and own.isprintable() and len(own.encode("utf-8", "replace")) <= 255:
+    if not own:
+        return f"unreadable-{digest.hex()}"
+    raw = own.encode("utf-8", "surrogatepass")
+    if own.isprintable() and len(raw) <= 255:
         return own
-    return f"unreadable-{digest.hex()}"
+    return f"unreadable-{blake2b(raw, key=digest, digest_size=16).hexdigest()}"

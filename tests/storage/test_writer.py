@@ -224,7 +224,7 @@ async def test_a_database_that_another_program_locks_is_waited_for(sqlite_url: s
     trouble = await states.next()
     assert trouble is not None
     assert "locked by another process" in trouble.message
-    assert "tried again" in trouble.hint
+    assert "fuser" in trouble.hint
     assert database.writer.trouble is not None
     foreign.execute("ROLLBACK")
     foreign.close()
