@@ -17,11 +17,13 @@ from benchmarks.suites import engine, failures, peers, publishing, redriving, st
 BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
     "consume": peers.consume,
     "emit": peers.emit,
+    "metrics": peers.metrics,
     "publish": publishing.publish,
     "redrive": redriving.redrive,
     "failures": failures.failing,
     "embedded": engine.embedded,
     "sessions": engine.sessions,
+    "fleet": engine.fleet,
     "rungs": engine.rungs,
     "latency": engine.latency,
     "memory": engine.memory,

@@ -24,8 +24,10 @@ from benchmarks.contestants.warren import OrderPlaced
 from engine import AsyncSession, Context, Event, RetryPolicy, handler
 from engine.brokers.base import Broker
 from engine.model.message import Message, Publication
+from engine.model.topology import Route, handler_topology
 from engine.runtime.worker import Worker
 from engine.settings import Settings
+from engine.storage.database import Database
 
 
 def settings(url: str, app: str, folder: str) -> Settings:
@@ -75,17 +77,25 @@ async def consume(url: str, app: str, folder: str, count: str) -> None:
     report(seconds=watch.seconds)
 
 
-async def sessions(url: str, app: str, folder: str, count: str) -> None:
+async def sessions(url: str, app: str, folder: str, count: str, database: str = "", lanes: str = "16") -> None:
+    """The queue is full before the worker starts: what is timed is handling alone."""
     watch = Stopwatch(int(count))
+    chosen = settings(url, app, folder)
+    if database:
+        chosen = Settings.load(start=Path(folder), broker=url, database=database, app=app)
 
-    @handler(OrderPlaced, queue=f"{app}.q")
+    @handler(OrderPlaced, queue=f"{app}.q", concurrency=int(lanes))
     async def handle(event: Event[OrderPlaced], session: AsyncSession) -> None:
         await session.execute(text("INSERT INTO effects VALUES (:id)"), {"id": event.data.order_id})
         watch.tick()
 
-    async with running(settings(url, app, folder), handle) as worker:
-        await worker.database.write(lambda connection: connection.exec_driver_sql("CREATE TABLE effects (id TEXT)"))
-        await send(worker.broker, f"{app}.q", int(count))
+    store = await Database.open(chosen.database_url, migrate=True)
+    await store.write(lambda connection: connection.exec_driver_sql("CREATE TABLE effects (id TEXT)"))
+    await store.close()
+    wanted = handler_topology(app, [Route(f"{app}.q", "events", ())])
+    arguments = next(dict(one.arguments) for one in wanted.queues if one.name == f"{app}.q")
+    await bed.fill(url, f"{app}.q", int(count), arguments)
+    async with running(chosen, handle) as worker:
         await watch.wait()
         await worker.hand.emptied()
         watch.stop()

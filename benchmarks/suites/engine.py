@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import uuid
+from pathlib import Path
 
 from benchmarks.table import against, contest, table
 
@@ -27,6 +28,27 @@ def sessions(url: str, runs: int, count: int) -> None:
     """Handlers that write through their session, each in its own transaction."""
     rates = [2000 / _run(url, "sessions", 2000)["seconds"] for _ in range(runs)]
     table("Session handlers on SQLite (synchronous=FULL)", [("messages/s", against(statistics.median(rates), 800))])
+
+
+def fleet(url: str, runs: int, count: int) -> None:
+    """Session handlers on a private PostgreSQL, one at a time and many at once."""
+    from tests.support.postgres import PostgresServer, fresh_database
+
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        server = PostgresServer(Path(folder))
+        server.start()
+        try:
+            rates: dict[int, float] = {}
+            for lanes in (1, 4, 16):
+                with fresh_database(server.url) as database:
+                    rates[lanes] = 2000 / _run(url, "sessions", 2000, database, lanes)["seconds"]
+                rows.append((f"{lanes} at once, messages/s", f"{rates[lanes]:,.0f}"))
+        finally:
+            server.stop()
+    rows.append(("16 at once / one at a time", against(rates[16] / rates[1], 1.5)))
+    table("Session handlers on PostgreSQL", rows)
 
 
 def rungs(url: str, runs: int, count: int) -> None:

@@ -42,6 +42,23 @@ def emit(url: str, runs: int, count: int) -> None:
     )
 
 
+def metrics(url: str, runs: int, count: int) -> None:
+    """Consuming with metrics served and read every second, against consuming without."""
+    rates: dict[str, list[float]] = {"consume": [], "metrics": []}
+    for _ in range(2 * runs):
+        for act, taken in rates.items():
+            taken.append(_once(url, "warren", act, count))
+    without, with_them = (statistics.median(rates[act]) for act in rates)
+    table(
+        "What metrics cost",
+        [
+            ("without, messages/s", f"{without:,.0f}"),
+            ("read every second, messages/s", f"{with_them:,.0f}"),
+            ("cost, %", against(100 * (1 - with_them / without), 5, at_most=True)),
+        ],
+    )
+
+
 def _medians(url: str, runs: int, count: int, act: str, names: tuple[str, ...]) -> dict[str, float]:
     rates: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(runs):
