@@ -134,8 +134,7 @@ class AsyncSession(sqlmodel_session.AsyncSession):
         driver: Any = connection.connection.driver_connection
         if isinstance(driver, HeldConnection):
             self._held = driver
-            driver.on_begin = self._holds
-            driver.on_end = self._ended
+            driver.lend(self._holds, self._ended)
         else:
             self._holds()
 

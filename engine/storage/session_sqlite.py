@@ -13,13 +13,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, NullPool
+from sqlalchemy import AsyncAdaptedQueuePool, Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from engine.errors import UsageError
 from engine.storage.pen import Pen
 
 T = TypeVar("T")
+
+#: Connections of sessions that are kept for the next ones. They hold nothing open.
+SESSIONS_KEPT = 16
 
 
 def session_engine(pen: Pen) -> AsyncEngine:
@@ -28,7 +31,15 @@ def session_engine(pen: Pen) -> AsyncEngine:
     async def connect(*_arguments: object, **_options: object) -> HeldConnection:
         return HeldConnection(pen)
 
-    return create_async_engine("sqlite+aiosqlite://", async_creator=connect, poolclass=NullPool)
+    # Pooled, since to set one up costs more than a statement. Nothing to reset: a session ends its transaction.
+    return create_async_engine(
+        "sqlite+aiosqlite://",
+        async_creator=connect,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=SESSIONS_KEPT,
+        max_overflow=-1,
+        pool_reset_on_return=None,
+    )
 
 
 class HeldConnection:
@@ -59,6 +70,11 @@ class HeldConnection:
     def cursor(self) -> HeldCursor:
         """A cursor; its statements run in the writer's thread."""
         return HeldCursor(self)
+
+    def lend(self, on_begin: Callable[[], None], on_end: Callable[[], None]) -> None:
+        """To a session, of whose transactions these hear. What an earlier session left behind is forgotten."""
+        self.work = self.result = None
+        self.on_begin, self.on_end = on_begin, on_end
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function on the connection in the writer's thread, beginning the transaction if need be."""
