@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from engine.cli.logging import configure_logging
 from engine.cli.options import options
 from engine.cli.output import Output
 from engine.errors import ConfigurationError, PluginError
@@ -28,14 +27,17 @@ if TYPE_CHECKING:
 
 
 class Call:
-    """What a verb works with. Settings are read when they are first asked for."""
+    """What a verb works with. Settings are read when they are first asked for. `logs`: say on stderr what is logged."""
 
-    def __init__(self, context: typer.Context) -> None:
+    def __init__(self, context: typer.Context, *, logs: bool = True) -> None:
         self.options = options(context)
         self.output = Output(self.options.json, lambda: self.operator.allow("change anything"))
         if self.options.project is not None:
             _enter(self.options.project)
-        configure_logging(self.options.log_level or "warning")
+        if logs:
+            from engine.cli.logging import configure_logging
+
+            configure_logging(self.options.log_level or "warning")
 
     @cached_property
     def settings(self) -> Settings:

@@ -21,7 +21,7 @@ def run(arguments: Sequence[str]) -> int:
 
     as_json = _flag(arguments, "--json")
     try:
-        code = build()(list(arguments), prog_name="warren", standalone_mode=False)
+        code = build(*arguments[:1])(list(arguments), prog_name="warren", standalone_mode=False)
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from engine.cli.options import PANEL, global_parameters
+from engine.cli.options import PANEL, global_parameters, unburdened
 
 #: The sections of `warren --help`, and the verbs in them; what is in none comes last.
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -63,6 +63,9 @@ class Command(TyperCommand):
     def __init__(self, name: str | None, *, params: list[Any] | None = None, **rest: Any) -> None:
         super().__init__(name, params=[*(params or ()), *global_parameters()], **rest)
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        return unburdened(super().get_params(ctx))
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_options(self, ctx, formatter)
 
@@ -72,6 +75,9 @@ class Group(TyperGroup):
 
     def __init__(self, *, params: list[Any] | None = None, **rest: Any) -> None:
         super().__init__(params=[*(params or ()), *global_parameters()], **rest)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return unburdened(super().get_params(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)

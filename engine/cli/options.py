@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperOption
 
 PANEL = "Global options"
 LEVELS = ("debug", "info", "warning", "error")
@@ -91,8 +94,9 @@ def _global(
     """Only its parameters are used."""
 
 
-def global_parameters() -> list[Any]:
-    """Fresh parameters for one command, that fill `Options` instead of reaching its function."""
+@cache
+def global_parameters() -> Sequence[Any]:
+    """The parameters that every command has, which fill `Options` instead of reaching its function."""
     carrier = typer.Typer(add_completion=False, rich_markup_mode=None)
     carrier.command()(_global)
     parameters: list[Any] = typer.main.get_command(carrier).params
@@ -100,6 +104,28 @@ def global_parameters() -> list[Any]:
         parameter.expose_value = False
         parameter.rich_help_panel = PANEL
     return parameters
+
+
+class Plain(TyperOption):
+    """An option that typer does not look at where there is nothing to convert or to refuse.
+
+    It looks with pydantic, whose import takes longer than most commands.
+    """
+
+    def process_value(self, ctx: Any, value: Any) -> Any:
+        """The value as its function gets it."""
+        text = type(value) is str and self.type_descriptor.annotation is str and value.isascii()
+        if self.required or self.multiple or not (value is None or value is self.default or text):
+            return super().process_value(ctx, value)
+        return value if self.callback is None else self.callback(ctx, self, value)
+
+
+def unburdened(parameters: Sequence[Any]) -> list[Any]:
+    """The same parameters; options become `Plain`."""
+    for parameter in parameters:
+        if type(parameter) is TyperOption:
+            parameter.__class__ = Plain
+    return list(parameters)
 
 
 def quiet_level(options: Options) -> int:

@@ -149,7 +149,7 @@ def raising(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every call end with this error."""
     from engine.cli import app
 
-    def broken() -> typer.Typer:
+    def broken(*_: str) -> typer.Typer:
         def run(*_: object, **__: object) -> None:
             raise error
 
@@ -225,3 +225,20 @@ def cost(code: str, said: str = "") -> float:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stderr == said
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def test_a_verb_made_alone_is_the_verb_that_all_have() -> None:
+    """`build` makes only what is called; what a call of it says and means is the same."""
+    whole: Any = typer.main.get_command(build())
+    for name, command in whole.commands.items():
+        alone: Any = typer.main.get_command(build(name))
+        assert list(alone.commands) == [name]
+        assert [each.name for each in alone.commands[name].params] == [each.name for each in command.params]
+    assert len(typer.main.get_command(build("nothing of ours")).commands) == len(whole.commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "eighty", "\udcff"])
+def test_a_value_that_must_be_converted_is_still_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call("monitor", "--port", port, capsys=capsys)
+    assert code == 2
+    assert "--port" in err

@@ -48,7 +48,8 @@ def verb(
 
     from engine.cli.call import Call
 
-    call = Call(context)
+    # What is logged would be written over the dashboard, and what logs takes long to import.
+    call = Call(context, logs=web)
     if web:
         _serve(call, host=host, port=port, writable=writable, url=url)
         return
