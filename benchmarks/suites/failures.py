@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import random
 import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from benchmarks.filling import NOW, fill
 from benchmarks.table import against, table
-from engine.model.message import Message
 from engine.operations import failures
 from engine.operations.filtering import parse_filter
 from engine.operations.masking import Masking
-from engine.storage import failures as stored
 from engine.storage.database import Database
-from engine.storage.failures import Failure
 
 NUMBER = 100_000
-#: Dead letters that the intake writes in one transaction.
-GROUP = 100
 #: How often each figure is measured; the median counts.
 TIMES = 9
 ROWS = 50
-NOW = 1_790_000_000.0
 MASKING = Masking()
 
 FILTERS = {
@@ -53,7 +45,7 @@ def failing(url: str, runs: int, count: int) -> None:
 
 
 async def _measure(url: str) -> None:
-    each = await _fill(url)
+    each = await fill(url, NUMBER)
     rows = [("intake, microseconds a failure", f"{each:.0f}"), ("first rows, database opened anew", await _first(url))]
     database = await Database.open(url)
     try:
@@ -108,55 +100,3 @@ async def _first(url: str) -> str:
             await database.close()
 
     return against(await _median(work), 100, at_most=True)
-
-
-async def _fill(url: str) -> float:
-    """Write the failures as the intake does; microseconds for each."""
-    database = await Database.open(url, migrate=True)
-    chance = random.Random(7)
-    spent = 0.0
-    try:
-        for start in range(0, NUMBER, GROUP):
-            group = [_failure(number, chance) for number in range(start, start + GROUP)]
-            begun = time.perf_counter()
-            await database.write(lambda connection, group=group: stored.add(connection, group))  # type: ignore[misc]
-            spent += time.perf_counter() - begun
-    finally:
-        await database.close()
-    return spent / NUMBER * 1e6
-
-
-def _failure(number: int, chance: random.Random) -> Failure:
-    handler, exception = f"h{number % 20}", f"Exc{number % 50}"
-    event_id, arrived = f"0189-{number:08}", NOW - 86_400 + number * 0.86
-    data = {"order_id": f"o-{number}", "customer": f"c{number % 1000}", "total": number / 100, "currency": "EUR"}
-    body = json.dumps(
-        {
-            "eventType": "order.placed",
-            "eventId": event_id,
-            "data": {**data, "lines": [{"sku": f"s{number % 300}", "n": 1}]},
-        }
-    ).encode()
-    message = f"the provider did not answer within {chance.random():.3f} s for order o-{number}"
-    return Failure(
-        queue=f"shop.orders.{handler}",
-        event_id=event_id,
-        run=1,
-        body_hash=blake2b(body, digest_size=16).digest(),
-        event_type=f"order.t{number % 5}",
-        handler=handler,
-        worker="w",
-        reason="attempts exhausted",
-        exception=exception,
-        message=message,
-        traceback="Traceback (most recent call last):\n" * 10,
-        fingerprint=blake2b(f"{handler}{exception}".encode(), digest_size=6).hexdigest(),
-        attempts=4,
-        first_failed=arrived,
-        last_failed=arrived,
-        arrived=arrived,
-        exchange="events",
-        routing_key="order.placed",
-        correlation_id=f"c{number // 3}",
-        original=Message(body, {"traceparent": "00-1-2"}, message_id=event_id, type="order.placed"),
-    )
