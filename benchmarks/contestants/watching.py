@@ -16,12 +16,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from textual.pilot import Pilot
 
 from engine import Settings
-from monitor.app import Monitor, make
+from monitor.app import Monitor, make, settle
 from monitor.failures.messages import MessagesPage
 from monitor.failures.whole import MessagePage
 from monitor.reading.pager import Pager
@@ -41,9 +41,9 @@ longest: dict[str, float] = {}
 class Questions(BaseHTTPRequestHandler):
     """A management API that has no queues, and counts what it is asked."""
 
-    at: list[float] = []
+    at: ClassVar[list[float]] = []
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Answer a page without queues."""
         self.at.append(time.monotonic())
         body = json.dumps({"items": [], "page": 1, "page_count": 1}).encode()
@@ -59,7 +59,7 @@ class Questions(BaseHTTPRequestHandler):
 @contextmanager
 def stopwatch(what: str) -> Iterator[None]:
     """Measure the longest callback while this lasts."""
-    run, most, working = Handle._run, 0.0, 0.0  # noqa: SLF001
+    run, most, working = Handle._run, 0.0, 0.0
 
     def measured(self: Handle) -> None:
         nonlocal most, working
@@ -68,11 +68,11 @@ def stopwatch(what: str) -> Iterator[None]:
         most = max(most, time.perf_counter() - begun)
         working = max(working, time.thread_time() - used)
 
-    Handle._run = measured  # type: ignore[method-assign]  # noqa: SLF001
+    Handle._run = measured  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Handle._run = run  # type: ignore[method-assign]  # noqa: SLF001
+        Handle._run = run  # type: ignore[method-assign]
         longest[what], longest[f"{what}, working"] = most * 1000, working * 1000
 
 
@@ -90,6 +90,7 @@ async def until(there: Callable[[], Any]) -> float:
 async def shown(settings: Settings) -> AsyncIterator[tuple[Monitor, Pilot[None]]]:
     """The monitor at work."""
     app = make(settings, read_only=True)
+    app.source.imported = settle
     async with app.run_test(size=SIZE) as pilot:
         await until(lambda: app.source.fleet is not None)
         yield app, pilot
@@ -149,7 +150,7 @@ async def work(settings: Settings, correlation: str, large: int) -> dict[str, fl
         async with shown(settings) as (app, _):
             await until(lambda: loaded(app, "#causes"))
             await asyncio.sleep(1)
-    async with shown(settings) as (app, pilot):
+    async with shown(settings) as (app, _):
         with stopwatch("the overview"):
             await until(lambda: loaded(app, "#causes"))
             found["share, overview"] = await share(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,11 +18,13 @@ from monitor.failures.preview import failure_lines
 from monitor.failures.wording import cause, counted, state
 from monitor.frame.split import Split
 from monitor.reading.pager import Pager
+from monitor.source.pace import Pace
 from monitor.table.columns import Cell, Column
 from monitor.table.table import Table
 
 if TYPE_CHECKING:
-    from engine.operations.failures import FailureDetail, FailureRow
+    from engine.operations.failures import FailureRow
+    from monitor.reading.lines import Line
 
 #: Seconds that the cursor rests on a failure before the side pane shows it.
 REST = 0.08
@@ -39,6 +42,8 @@ class MessagesPage(FailurePage):
         super().__init__()
         self._fingerprint = fingerprint
         self._asked = filter
+        self._pace = Pace()
+        self._counted: tuple[Any, int] = None, 0
         self._resting: Any = None
         self._previewed: FailureRow | None = None
 
@@ -67,7 +72,16 @@ class MessagesPage(FailurePage):
 
     async def fetch(self) -> int:
         """How many match."""
-        return await self._table.listing.count()
+        listing = self._table.listing
+        if listing is not self._counted[0] or self._pace.due:
+            with self._pace.reading():
+                self._counted = listing, await listing.count()
+        return self._counted[1]
+
+    def refresh_now(self) -> None:
+        """Read again at once."""
+        self._pace.hurry()
+        super().refresh_now()
 
     def show(self, found: int) -> None:
         """Sum up."""
@@ -80,7 +94,7 @@ class MessagesPage(FailurePage):
             pieces.append((f"   ✓ {marked:,} marked", "accent"))
         if listing.filter:
             pieces.append((f"   filter: {listing.filter}", "info"))
-        self.query_one(".messages--summary", Static).update(line(*pieces))
+        self.query_one(".messages--summary", Static).update(line(*pieces), layout=False)
 
     @on(Table.MarksChanged)
     def _marked(self) -> None:
@@ -104,12 +118,12 @@ class MessagesPage(FailurePage):
         from engine.operations import failures
 
         detail = await failures.one(self.source.database(), row.id, masking=self.source.masking)
-        self._put(row, detail)
+        self._put(row, await asyncio.to_thread(failure_lines, detail, self.source.now()))
 
-    def _put(self, row: FailureRow, detail: FailureDetail) -> None:
+    def _put(self, row: FailureRow, lines: Sequence[Line]) -> None:
         other = self._previewed is None or self._previewed.id != row.id
         self._previewed = row
-        self.query_one("#preview", Pager).show(failure_lines(detail, self.source.now()), other=other)
+        self.query_one("#preview", Pager).show(lines, other=other)
 
     @on(Table.Opened)
     def _open(self, message: Table.Opened) -> None:

@@ -18,12 +18,14 @@ from monitor.failures.preview import cause_lines
 from monitor.failures.wording import cause, counted, group_state
 from monitor.frame.split import Split
 from monitor.reading.pager import Pager
+from monitor.source.pace import Pace
 from monitor.table.columns import Cell, Column
 from monitor.table.table import Table
 
 if TYPE_CHECKING:
     from engine.operations.failures import FailureRow, Group
     from engine.operations.progress import Operation
+    from monitor.screens import Place
 
 
 class FailuresPage(FailurePage):
@@ -33,6 +35,11 @@ class FailuresPage(FailurePage):
     DEFAULT_CSS: ClassVar[str] = """
     FailuresPage .failures--summary { height: 1; padding: 0 1; }
     """
+
+    def __init__(self, place: Place | None = None) -> None:
+        super().__init__(place)
+        self._pace = Pace()
+        self._loaded: CauseListing | None = None
 
     def body(self) -> ComposeResult:
         """A line that sums up, the causes, and beside them the newest failure of the one under the cursor."""
@@ -63,9 +70,18 @@ class FailuresPage(FailurePage):
 
         listing = self._table.listing
         assert isinstance(listing, CauseListing)
-        groups = await listing.load()
+        groups: Sequence[Group] = listing.rows
+        if listing is not self._loaded or self._pace.due:
+            with self._pace.reading():
+                groups = await listing.load()
+            self._loaded = listing
         running = await progress.list_operations(self.source.database(), None, state=progress.State.RUNNING, limit=1)
         return groups, running
+
+    def refresh_now(self) -> None:
+        """Read again at once."""
+        self._pace.hurry()
+        super().refresh_now()
 
     def show(self, found: tuple[Sequence[Group], Sequence[Operation]]) -> None:
         """Sum up."""
@@ -81,7 +97,7 @@ class FailuresPage(FailurePage):
             (f"   ▶ {operation.kind} {operation.id}: {operation.sent:,} of {operation.total:,}", "warn")
             for operation in running
         ]
-        self.query_one(".failures--summary", Static).update(line(*pieces))
+        self.query_one(".failures--summary", Static).update(line(*pieces), layout=False)
 
     @on(Table.Moved)
     def _preview(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -29,15 +30,16 @@ from monitor.reading.pager import Pager
 
 if TYPE_CHECKING:
     from engine.operations.failures import FailureDetail, FailureRow
-    from monitor.failures.message import Moment
+    from monitor.failures.message import Moment, Section
     from monitor.table.table import Table
 
 
 class Whole(NamedTuple):
-    """What is known of a failed message."""
+    """What is known of a failed message, and its body laid out."""
 
     detail: FailureDetail
     moments: Sequence[Moment]
+    body: Section
 
 
 class MessagePage(FailurePage):
@@ -74,10 +76,11 @@ class MessagePage(FailurePage):
         known = self._whole
         rows = await failures.rows(database, [wanted], masking=self.source.masking)
         if known is not None and rows and known.detail.row == rows[0]:
-            detail = known.detail
+            detail, body = known.detail, known.body
         else:
             detail = await failures.one(database, wanted, masking=self.source.masking)
-        return Whole(detail, await history(self.source, detail.row))
+            body = await asyncio.to_thread(body_section, detail)  # a large one takes long
+        return Whole(detail, await history(self.source, detail.row), body)
 
     def show(self, found: Whole | None) -> None:
         """Put it into one part or two."""
@@ -89,7 +92,6 @@ class MessagePage(FailurePage):
         self.query_one("#parts").set_class(wide, "-wide")
         detail, row = found.detail, found.detail.row
         top = [*headline(row), EMPTY, *facts(row, now)]
-        body = body_section(detail)
         told = history_section([*attempts(row), *found.moments], now)
         rest = [traceback_section(detail, every=self._every_frame), headers_section(detail)]
         main, beside = self.query_one("#message", Pager), self.query_one("#beside", Pager)
@@ -97,9 +99,9 @@ class MessagePage(FailurePage):
         self._shown = row.id, wide
         if wide:
             main.show([*top, *joined([told, *rest])], other=other)
-            beside.show(joined([body])[1:], other=other)
+            beside.show(joined([found.body])[1:], other=other)
         else:
-            main.show([*top, *joined([body, *rest, told])], other=other)
+            main.show([*top, *joined([found.body, *rest, told])], other=other)
 
     def on_resize(self, event: Resize) -> None:
         """One part or two."""
@@ -143,6 +145,5 @@ class MessagePage(FailurePage):
     def action_copy(self) -> None:
         """Copy the body as it is shown."""
         if self._whole is not None:
-            found = body_section(self._whole.detail)
-            text = "\n".join("".join(part.text for part in each) for each in found.lines)
+            text = "\n".join("".join(part.text for part in each) for each in self._whole.body.lines)
             self.copy(text, f"Body of failure #{self._failure_id}")

@@ -143,7 +143,8 @@ class Page(Screen[Any]):
 
     def pulse(self) -> None:
         """A refresh is due."""
-        self.query_one(Header).pulse()
+        for header in self.query(Header):  # none while the page is still being put together
+            header.pulse()
         self._fetch()
 
     def tables(self) -> Iterator[Table[Any]]:
@@ -173,7 +174,7 @@ class Page(Screen[Any]):
             return
         self._guarded(lambda: self.show(message.found))
         for table in self.tables():
-            table.reload()
+            table.reload(gently=True)
 
     def _guarded(self, work: Callable[[], T]) -> T | None:
         """What a screen makes of what it read may fail for one odd row, but must not end the monitor."""

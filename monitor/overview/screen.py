@@ -21,6 +21,7 @@ from monitor.keys import bindings
 from monitor.overview.advice import Advice, advise
 from monitor.overview.chart import Chart
 from monitor.queues.wording import columns, urgency
+from monitor.source.pace import Pace
 from monitor.table.columns import Cell, Column
 from monitor.table.memory import MemoryListing
 from monitor.table.table import Table
@@ -28,6 +29,7 @@ from monitor.table.table import Table
 if TYPE_CHECKING:
     from engine.operations.failures import Group
     from engine.operations.fleet import Fleet, QueueFigures
+    from monitor.screens import Place
 
 #: The time that the chart of dead letters spans, in seconds, and its parts.
 SPAN, PARTS = 3600.0, 60
@@ -58,6 +60,11 @@ class OverviewPage(Page):
     OverviewPage Split > .split--detail { max-width: 80; padding: 0; }
     OverviewPage.-tall #charts { height: 11; }
     """
+
+    def __init__(self, place: Place | None = None) -> None:
+        super().__init__(place)
+        self._pace = Pace()
+        self._failed: tuple[list[Group], list[int]] = [], []
 
     def body(self) -> ComposeResult:
         """From the most urgent down."""
@@ -104,16 +111,24 @@ class OverviewPage(Page):
         from engine.operations.masking import masking_for
 
         database, now = self.source.database(), self.source.now()
-        groups = await failures.groups(
-            database,
-            failures.Filter(status=failures.Status.OPEN),
-            limit=CAUSES,
-            masking=masking_for(self.source.settings),
-            buckets=20,
-            span=SPAN,
-            now=now,
-        )
-        return Seen(self.source.fleet, groups, await arrivals(database, SPAN, PARTS, now))
+        if self._pace.due:
+            with self._pace.reading():
+                groups = await failures.groups(
+                    database,
+                    failures.Filter(status=failures.Status.OPEN),
+                    limit=CAUSES,
+                    masking=masking_for(self.source.settings),
+                    buckets=20,
+                    span=SPAN,
+                    now=now,
+                )
+                self._failed = groups, await arrivals(database, SPAN, PARTS, now)
+        return Seen(self.source.fleet, *self._failed)
+
+    def refresh_now(self) -> None:
+        """Read again at once."""
+        self._pace.hurry()
+        super().refresh_now()
 
     def show(self, found: Seen) -> None:
         """Put it into tables and charts."""
@@ -125,7 +140,7 @@ class OverviewPage(Page):
         if fleet is not None:
             self.query_one("#in", Chart).put(rate(fleet.rates.arrived), fleet.arrived, "5 min")
             self.query_one("#out", Chart).put(rate(fleet.rates.left), fleet.left, "5 min")
-            self.query_one("#totals", Static).update(line(*_totals(fleet)))
+            self.query_one("#totals", Static).update(line(*_totals(fleet)), layout=False)
             self.query_one("#queues", Table).put(sorted(fleet.queues, key=urgency))
 
     def pulse(self) -> None:

@@ -56,6 +56,8 @@ class Source:
         self.interval = interval
         self.changed: Callable[[], None] = lambda: None
         self.failed: Callable[[Exception], None] = lambda error: None
+        #: Called when all is imported that reading needs.
+        self.imported: Callable[[], None] = lambda: None
         #: Queues, workers and the outbox as they were last seen.
         self.fleet: Fleet | None = None
         #: Whether the modules are here that reading needs.
@@ -127,6 +129,7 @@ class Source:
     async def run(self) -> None:
         """Open the links and look, until cancelled."""
         await asyncio.to_thread(_import, HEAVY)
+        self.imported()
         from engine.operations.watching import Watch
 
         self._watch = Watch(self.settings.app)

@@ -10,6 +10,7 @@ from textual.events import Click
 from textual.geometry import Region
 
 from monitor.keys import bindings
+from monitor.source.pace import Pace
 from monitor.table import messages, paint
 from monitor.table.canvas import Canvas
 from monitor.table.columns import Column
@@ -41,6 +42,7 @@ class Table(Canvas[Row]):
         super().__init__(columns, listing, **options)
         self.live = live
         self._reader = Reader(self._begin, self._read, self._fail)
+        self._pace = Pace()
         self._seen: Spot[Row] | None = None
         #: Where the cursor is on its way to, while the rows there are fetched.
         self._wanted: int | None = None
@@ -70,9 +72,10 @@ class Table(Canvas[Row]):
             raise TypeError("only a listing in memory is given its rows")
         self.listing = self.view.listing.put(rows)
 
-    def reload(self) -> None:
-        """Read the visible rows again."""
-        self._reader.ask(self.view.refresh)
+    def reload(self, *, gently: bool = False) -> None:
+        """Read the visible rows again. `gently`: unless that took long, and was done of late."""
+        if not gently or self._pace.due:
+            self._reader.ask(self._refresh)
 
     @property
     def row(self) -> Row | None:
@@ -141,6 +144,10 @@ class Table(Canvas[Row]):
 
     def _fail(self, error: Exception) -> None:
         self.post_message(self.Failed(self, error))
+
+    async def _refresh(self) -> None:
+        with self._pace.reading():
+            await self.view.refresh()
 
     async def _reach(self) -> None:
         if self._wanted is not None:

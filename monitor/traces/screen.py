@@ -14,11 +14,11 @@ from monitor.drawing.figures import age, count, latency
 from monitor.drawing.text import Piece, line
 from monitor.failures.wording import moment
 from monitor.frame.page import Page
+from monitor.source.pace import Pace
 from monitor.table.columns import Cell, Column
 from monitor.table.memory import MemoryListing
 from monitor.table.table import Table
 from monitor.traces.asking import ask
-from monitor.traces.pace import Pace
 from monitor.traces.table import TraceTable
 from monitor.traces.tree import TracePage
 
@@ -91,7 +91,9 @@ class TracesPage(Page):
         failing = sum(1 for row in found if row.failures)
         said: Piece = (f"   {tones.BAD} {failing:,} with open failures", "bad") if failing else ""
         text = f"{len(found):,} correlations of late" if found else "No correlations yet"
-        self.query_one("#said", Static).update(line((text, "strong"), said, ("   / traces any id", "muted")))
+        self.query_one("#said", Static).update(
+            line((text, "strong"), said, ("   / traces any id", "muted")), layout=False
+        )
 
     @on(Table.Opened, "#recent")
     def _opened(self, message: Table.Opened) -> None:

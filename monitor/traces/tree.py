@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -13,12 +15,12 @@ from monitor.drawing.text import line
 from monitor.frame.page import Page
 from monitor.frame.split import Split
 from monitor.reading.pager import Pager
+from monitor.source.pace import Pace
 from monitor.table.memory import MemoryListing
 from monitor.table.table import Table
 from monitor.traces import wording
 from monitor.traces.asking import ask
 from monitor.traces.node import NodePage
-from monitor.traces.pace import Pace
 from monitor.traces.table import TraceTable
 from monitor.traces.wording import TraceRow
 
@@ -56,30 +58,34 @@ class TracePage(Page):
     def _table(self) -> Table[TraceRow]:
         return self.query_one("#tree", Table)
 
-    async def fetch(self) -> Trace | None:
-        """The trace; None while it is too early to look again."""
+    async def fetch(self) -> tuple[Trace, Sequence[TraceRow]] | None:
+        """The trace and its lines; None while it is too early to look again."""
         from engine.operations import trace
 
         if not self._pace.due:
             return None
         with self._pace.reading():
-            return await trace.trace(
+            found = await trace.trace(
                 self.source.database(), self._reference, masking=self.source.masking, now=self.source.now()
             )
+            return found, await asyncio.to_thread(wording.rows, found)  # many take long
 
     def refresh_now(self) -> None:
         """Read again at once."""
         self._pace.hurry()
         super().refresh_now()
 
-    def show(self, found: Trace | None) -> None:
+    def show(self, read: tuple[Trace, Sequence[TraceRow]] | None) -> None:
         """Put it into the tree; where nothing changed, nothing is touched."""
-        if found is None or found == self._trace:
+        if read is None or read[0] == self._trace:
             return
+        found, rows = read
         first, self._trace = self._trace is None, found
-        self.query_one("#name", Static).update(line(("correlation ", "muted"), (found.correlation_id, "strong")))
-        self.query_one("#sums", Static).update(line(*wording.summary(found, self.source.now())))
-        self._table.put(wording.rows(found))
+        self.query_one("#name", Static).update(
+            line(("correlation ", "muted"), (found.correlation_id, "strong")), layout=False
+        )
+        self.query_one("#sums", Static).update(line(*wording.summary(found, self.source.now())), layout=False)
+        self._table.put(rows)
         if first and self._at:
             self._table.go_to(self._at)
         self._beside()

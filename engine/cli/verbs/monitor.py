@@ -42,7 +42,7 @@ def verb(
     """
     import gc
 
-    # Nothing is thrown away before the first picture is drawn, so collecting would only delay it.
+    # Nothing is thrown away before the first picture is drawn, so collecting would only delay it; the monitor enables it.
     gc.disable()
     from importlib import import_module
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ async def trace(database: Database, reference: str, *, masking: Masking, now: fl
     """The trace that a reference leads to (see `find`), its secrets hidden. Raises `UsageError`."""
     facts = await database.read(partial(_gather, await find(database, reference)))
     facts = facts._replace(failures=[mask_row(row, masking) for row in facts.failures])
-    return build(facts, clock.now() if now is None else now)
+    return await asyncio.to_thread(build, facts, clock.now() if now is None else now)  # many events take long
 
 
 async def recent(
