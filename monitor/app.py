@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.events import Event, InputEvent
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
 from engine import BrokerUnavailable, ConfigurationError, DatabaseUnavailable, WarrenError
-from monitor import config, screens
+from monitor import collecting, config, screens
 from monitor.drawing.text import lines, plain
 from monitor.drawing.tones import Tone
 from monitor.keys import bindings
@@ -56,6 +56,7 @@ class Monitor(App[None], inherit_bindings=False):
         super().__init__()
         self.source = source
         self._said: dict[str, float] = {}
+        self._rest = collecting.Rest()
         for theme in THEMES:
             self.register_theme(theme)
         if settings.theme not in self.available_themes:
@@ -73,6 +74,17 @@ class Monitor(App[None], inherit_bindings=False):
 
     def _begin(self) -> None:
         self.run_worker(self.source.run(), group="source")
+
+    def settle(self) -> None:
+        """Collect garbage when nobody waits. Only where the process is the monitor's own."""
+        collecting.settle()
+        self.set_interval(collecting.PERIOD, self._rest.collect)
+
+    async def on_event(self, event: Event) -> None:
+        """Know whether somebody is at work."""
+        if isinstance(event, InputEvent):
+            self._rest.touched()
+        await super().on_event(event)
 
     # --- for pages --------------------------------------------------------------------------
 
@@ -233,16 +245,10 @@ def make(settings: Settings, *, read_only: bool = False, **source: Any) -> Monit
     return Monitor(Source(settings, read_only=read_only, **{"interval": own.refresh, **source}), own)
 
 
-def settle() -> None:
-    """Leave what was imported out of all garbage collections: each would look through all of it, and block for 0.1 s."""
-    gc.freeze()
-    gc.enable()
-
-
 def run(settings: Settings, *, read_only: bool = False) -> int:
     """Show the dashboard until it is quit; the exit code. Raises what ended it unexpectedly."""
     monitor = make(settings, read_only=read_only)
-    monitor.source.imported = settle
+    monitor.source.imported = monitor.settle
     monitor.run()
     if monitor.fault is not None:
         raise monitor.fault

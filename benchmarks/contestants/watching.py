@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from textual.pilot import Pilot
 
 from engine import Settings
-from monitor.app import Monitor, make, settle
+from monitor.app import Monitor, make
 from monitor.failures.messages import MessagesPage
 from monitor.failures.whole import MessagePage
 from monitor.reading.pager import Pager
@@ -90,7 +90,7 @@ async def until(there: Callable[[], Any]) -> float:
 async def shown(settings: Settings) -> AsyncIterator[tuple[Monitor, Pilot[None]]]:
     """The monitor at work."""
     app = make(settings, read_only=True)
-    app.source.imported = settle
+    app.source.imported = app.settle
     async with app.run_test(size=SIZE) as pilot:
         await until(lambda: app.source.fleet is not None)
         yield app, pilot
