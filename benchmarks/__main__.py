@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.suites import engine, failures, peers, publishing, redriving, starting
+from benchmarks.suites import engine, failures, monitor, peers, publishing, redriving, starting
 
 BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
     "consume": peers.consume,
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
     "publish": publishing.publish,
     "redrive": redriving.redrive,
     "failures": failures.failing,
+    "monitor": monitor.monitor,
     "embedded": engine.embedded,
     "sessions": engine.sessions,
     "fleet": engine.fleet,

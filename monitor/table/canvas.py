@@ -8,7 +8,7 @@ from typing import ClassVar, Generic, NamedTuple
 from rich.segment import Segment
 from rich.style import Style
 from textual.events import Resize
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -76,13 +76,23 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
         self._fitted: list[Fitted] = []
         self._looks: Looks | None = None
         self._drawn: dict[tuple[int, bool, bool, bool], tuple[Row, Strip]] = {}
+        #: What was last drawn on each line of the widget.
+        self._seen_lines: dict[int, Strip] = {}
 
     def redraw(self, *, everything: bool = True) -> None:
-        """Draw again; unless `everything`, lines whose rows are the same are not made anew."""
+        """Draw again; unless `everything`, only the lines that differ from what is seen."""
+        self._follow()
         if everything:
             self._drawn.clear()
-        self._follow()
-        self.refresh()
+            self.refresh()
+            return
+        width, height = self.size
+        self.refresh_these([y for y in range(height) if self._seen_lines.get(y) != self._line(y, width)])
+
+    def refresh_these(self, lines: Sequence[int]) -> None:
+        """Have these lines of the widget drawn again."""
+        if lines:
+            self.refresh(*(Region(0, y, self.size.width, 1) for y in lines))
 
     def scrolled(self) -> None:
         """Other rows have come into view."""
@@ -121,8 +131,12 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of the widget."""
+        self._seen_lines[y] = strip = self._line(y, self.size.width)
+        return strip
+
+    def _line(self, y: int, width: int) -> Strip:
         looks = self._looks or self._mix()
-        width, height = self.size
+        height = self.size.height
         if y < self.above:
             return paint.draw_header(self._fitted, width, looks.title, self.view.listing.order)
         if y >= height - self.below:

@@ -1,0 +1,85 @@
+"""The monitor over 100,000 and a million failures: first paint, keys, pages, what it costs to leave it open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.filling import fill_in_bulk, furnish
+from benchmarks.table import against, contest, table
+from benchmarks.terminal import Terminal
+
+#: Failures in the databases that are watched.
+NUMBERS = (100_000, 1_000_000)
+APP = "bench"
+#: What is pressed on a list of failures.
+KEYS = {"j": "j", "ctrl+d": "\x04", "page down": "\x1b[6~", "G, to the last row": "G", "g, to the first": "g"}
+#: How often each key is pressed; the median counts.
+TIMES = 7
+
+
+def monitor(url: str, runs: int, count: int) -> None:
+    """On SQLite and the embedded broker. WARREN_BENCH_MILLION=0 leaves out the million, which takes minutes to write."""
+    for number in NUMBERS[: 1 if os.environ.get("WARREN_BENCH_MILLION") == "0" else 2]:
+        with tempfile.TemporaryDirectory() as folder:
+            database, now = f"sqlite:///{Path(folder).resolve()}/warren.db", time.time()
+            asyncio.run(fill_in_bulk(database, number, now))
+            large = asyncio.run(furnish(database, APP, now))
+            rows = [*_painting(database, folder, max(runs, 5)), *_typing(database, folder)]
+            found = contest("contestants.watching", database, APP, "traced", str(large))
+            table(
+                f"The monitor over {number:,} failures, milliseconds unless said otherwise", [*rows, *_figures(found)]
+            )
+
+
+def _started(database: str, folder: str) -> Terminal:
+    return Terminal(["monitor", "--read-only", "--database", database, "--broker", f"embedded://{folder}/broker.db"])
+
+
+def _painting(database: str, folder: str, runs: int) -> list[tuple[str, str]]:
+    taken = []
+    for _ in range(runs):
+        with closing(_started(database, folder)) as terminal:
+            taken.append(terminal.until("Overview"))
+    return [("first paint", against(statistics.median(taken), 400, at_most=True))]
+
+
+def _typing(database: str, folder: str) -> list[tuple[str, str]]:
+    """From a key to the last byte of what it changes, on the failures of the largest cause; the refreshing is paused."""
+    rows = []
+    with closing(_started(database, folder)) as terminal:
+        terminal.until("Exc")
+        time.sleep(1)
+        rows.append(("3, the causes, first time", f"{terminal.press('3'):.2f}"))
+        terminal.press("p")
+        rows.append(("enter, a cause's failures, first time", f"{terminal.press(chr(13)):.2f}"))
+        for name, key in KEYS.items():
+            pressed = []
+            for _ in range(TIMES):
+                if name.startswith("G"):
+                    terminal.press("g")
+                elif name.startswith("g"):
+                    terminal.press("G")
+                pressed.append(terminal.press(key))
+            rows.append((f"key: {name}", against(statistics.median(pressed), 50, at_most=True)))
+    return rows
+
+
+def _figures(found: Mapping[str, float]) -> list[tuple[str, str]]:
+    """What the monitor without a terminal told."""
+    rows = [
+        ("first rows of a list", against(found["first rows"], 100, at_most=True)),
+        *((f"filter by {name}", against(found[name], 50, at_most=True)) for name in ("handler", "field", "text")),
+        (f"jump among {found['rows']:,.0f} rows", against(found["jump, median"], 50, at_most=True)),
+    ]
+    shares = ("overview", "list", "causes", "large", "trace")
+    rows += [(f"% of a core: {name}", against(found[f"share, {name}"], 2, at_most=True)) for name in shares]
+    blocked = [name for name in found if name.startswith("blocked by ")]
+    rows += [(name, against(found[name], 50, at_most=True)) for name in blocked]
+    return [*rows, ("seconds between HTTP requests", against(found["seconds between requests"], 5))]
