@@ -5,6 +5,7 @@
     ├── PluginError               a plugin does not import or declares what cannot be
     ├── BrokerError
     │   ├── BrokerUnavailable     not reached, lost, or silent past its time-out
+    │   │   └── RequestLost       the connection went while a request waited for its reply
     │   ├── AccessRefused         wrong user, password or permission
     │   ├── TopologyMismatch      a queue or exchange exists with other arguments
     │   ├── QueueMissing          the queue is not there
@@ -19,6 +20,11 @@
     ├── Reject                    raised by a handler: a dead letter at once
     ├── RetryLater                raised by a handler: an attempt that failed, with its own delay
     ├── HandlerTimeout            a handler ran past its time-out
+    ├── Rejected                  a command or query was understood and refused, with a typed reason
+    ├── RequestError
+    │   ├── RequestTimeout        nobody answered in time
+    │   ├── RequestFailed         whoever handled it failed for good
+    │   └── ReplyInvalid          the reply is not what was asked for
     ├── ReadOnly                  an operator who only looks asked for a change
     └── UsageError                the API was called in a way that cannot work
         └── FilterError           a filter cannot be read
@@ -29,7 +35,7 @@ command line ends with: 1 when the world is at fault, 2 when the call is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -102,6 +108,10 @@ class BrokerUnavailable(BrokerError):
     """The broker was not reached, was lost, or kept silent past its time-out."""
 
 
+class RequestLost(BrokerUnavailable):
+    """The connection went while a request waited for its reply: it may have been carried out or not."""
+
+
 class AccessRefused(BrokerError):
     """The broker knows another password, or this user may not do that."""
 
@@ -170,3 +180,45 @@ class RetryLater(WarrenError):
 
 class HandlerTimeout(WarrenError):
     """A handler ran past its time-out."""
+
+
+class Rejected(WarrenError):
+    """A command or query was understood and refused. A handler raises it, and whoever waits for the reply gets it.
+
+        raise Rejected(InsufficientFunds(balance=Decimal(3)))     # a reason with fields
+        raise Rejected("the account is closed")                   # a reason in words
+
+    `reason` is an instance of an event class: where it is received, of one that the command names in
+    `rejections=`, else None. `code` is the type of that class (`insufficient_funds`), `data` its fields as JSON values;
+    both are empty where there were only words. It is no failure: nothing is tried again, and what the handler wrote
+    in its session is rolled back.
+    """
+
+    def __init__(
+        self, reason: Any = "", message: str = "", *, code: str = "", data: Mapping[str, Any] | None = None
+    ) -> None:
+        words = isinstance(reason, str)
+        self.reason: Any = None if words else reason
+        self.code: str = code or ("" if words else str(getattr(type(reason), "__warren_type__", None) or ""))
+        self.data: Mapping[str, Any] = data if data is not None else {}
+        super().__init__(message or (reason if words else f"rejected: {self.code}") or "rejected")
+
+
+class RequestError(WarrenError):
+    """A request got no answer that can be used."""
+
+
+class RequestTimeout(RequestError):
+    """Nobody answered a request in time. It may have been carried out all the same, or not."""
+
+
+class RequestFailed(RequestError):
+    """Whoever handled the request failed for good. `exception` is the name of what was raised there."""
+
+    def __init__(self, message: str, *, hint: str = "", exception: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.exception = exception
+
+
+class ReplyInvalid(RequestError):
+    """The reply is not what was asked for. The request was carried out."""

@@ -15,6 +15,10 @@ Every adapter passes `engine.testing.conformance`. The contract:
 * A queue with `x-max-length` and `reject-publish` refuses what exceeds it: `PublishRefused`.
 * An adapter reconnects by itself, with backoff and jitter, declares again what it declared,
   and restores its subscriptions. A queue that fails never disturbs another queue.
+* `replies` opens a way for requests: it puts a `reply_to` into what it publishes, and what is published
+  to `""` under that name comes to `receive`, at most once, without an ack. With its connection it is lost.
+* `listen` makes a queue bound to patterns, which goes with this connection; its deliveries need no ack. After
+  a reconnect it is made again, and `missed` is called: what was published meanwhile is lost to it.
 * Every call ends within its time-out, raising `BrokerUnavailable`, never `CancelledError`.
 """
 
@@ -47,6 +51,13 @@ class Subscription(Protocol):
         """Cancel, and give back what is not acked."""
 
 
+class Replies(Protocol):
+    """A way for requests, until it is closed or lost. It publishes as the broker does."""
+
+    async def publish(self, publications: Sequence[Publication]) -> list[BrokerError | None]: ...
+    async def close(self) -> None: ...
+
+
 class Broker(Protocol):
     """A connection to a broker, made by `engine.brokers.open_broker(url)`."""
 
@@ -69,6 +80,14 @@ class Broker(Protocol):
 
     async def consume(self, queue: str, *, prefetch: int, receive: Callable[[Delivery], None]) -> Subscription:
         """Deliver each message to `receive`, which must only queue it."""
+
+    async def replies(self, receive: Callable[[Delivery], None], lost: Callable[[BrokerError], None]) -> Replies:
+        """Open a way for requests. `lost` hears once that it is over, and then another can be opened."""
+
+    async def listen(
+        self, exchange: str, patterns: Sequence[str], receive: Callable[[Delivery], None], missed: Callable[[], None]
+    ) -> Subscription:
+        """Deliver what is published to the exchange from now on; raises `QueueMissing` without it."""
 
     async def depths(self, queues: Sequence[str]) -> dict[str, Depth | None]:
         """The depth of each queue, None where it is missing. Changes nothing."""

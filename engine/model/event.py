@@ -22,7 +22,8 @@ from engine.model.names import check_type, flaw, nearest
 #: The highest schema version; the wire has it as an integer of 32 bits.
 MAX_VERSION = 2**31 - 1
 
-_KEYWORDS = ("type", "version", "aggregate", "key")
+#: What an event class says of itself.
+KEYWORDS = ("type", "version", "aggregate", "key")
 
 
 class EventData(BaseModel):
@@ -46,6 +47,7 @@ class EventData(BaseModel):
         val_json_bytes="base64",
     )
 
+    __warren_keywords__: ClassVar[tuple[str, ...]] = KEYWORDS
     __warren_type__: ClassVar[str | None] = None
     __warren_version__: ClassVar[int] = 1
     __warren_aggregate__: ClassVar[str | None] = None
@@ -69,10 +71,11 @@ class EventData(BaseModel):
             super().__init_subclass__()
             # pydantic has taken its own keywords out already.
             for word in keywords:
-                if word not in _KEYWORDS:
+                if word not in cls.__warren_keywords__:
+                    known = cls.__warren_keywords__
                     raise PluginError(
                         f"class {cls.__name__}: unknown keyword {word!r}",
-                        hint=nearest(word, _KEYWORDS) or f"An event class takes {', '.join(_KEYWORDS)}.",
+                        hint=nearest(word, known) or f"An event class takes {', '.join(known)}.",
                     )
 
         @classmethod

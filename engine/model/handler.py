@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from engine.errors import PluginError
 from engine.model.event import EventData
-from engine.model.topology import check_exchange_name, check_pattern, check_queue_name
+from engine.model.place import Place, shown_path, stem_of
+from engine.model.subjects import Role, read_emits, read_subjects
+from engine.model.topology import check_exchange_name, check_queue_name
 
 if TYPE_CHECKING:
     from engine.model.retry import RetryPolicy
@@ -48,6 +48,8 @@ Key: TypeAlias = "str | Callable[[Any], object]"
 class HandlerSpec:
     """A handler as it was declared. `models` are the event classes among its subjects.
 
+    Of a command or query handler `patterns` are the types that it takes, to which nothing is bound.
+
     `timeout` and `batch_wait` are in seconds. `queue` is the name that was asked for, or None; `exchange_named`
     says whether `exchange` was. `namespace` holds the names around a handler that was
     declared inside a function, for its annotations.
@@ -71,6 +73,7 @@ class HandlerSpec:
     batch: int | None = None
     batch_wait: float = 0.0
     circuit: int | None = None
+    role: Role = Role.EVENT
     is_async: bool = True
     file: str = ""
     line: int = 0
@@ -123,25 +126,59 @@ def handler(
     and waits at most `batch_wait` seconds for them. After `circuit` failures in a row, of one cause, its queue is
     left alone for a while; 0 never, None as the settings say. The function is returned unchanged. Raises `PluginError`.
     """
-    # The frame of the declaration: a wrapped function would name the file of its wrapper.
-    frame = sys._getframe(1)  # noqa: SLF001
-    scope, line = frame.f_globals, frame.f_lineno
-    nearby = dict(frame.f_locals) if frame.f_locals is not frame.f_globals else {}
-    file = str(scope.get("__file__") or frame.f_code.co_filename)
-    at = f"{shown_path(file)}:{line}: @handler"
-    patterns, models = _subjects(subjects, at)
+    place = Place.above("handler")
+    _check_batch(place.at, batch, batch_wait, prefetch)
+    return declaring(
+        place,
+        Role.EVENT,
+        subjects,
+        queue=queue,
+        exchange=exchange,
+        retry=retry,
+        timeout=timeout,
+        concurrency=concurrency,
+        prefetch=prefetch,
+        key=key,
+        idempotency_key=idempotency_key,
+        emits=emits,
+        circuit=circuit,
+        batch=batch,
+        batch_wait=float(batch_wait),
+    )
+
+
+def declaring(
+    place: Place,
+    role: Role,
+    subjects: tuple[object, ...],
+    *,
+    queue: str | None = None,
+    exchange: str | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    concurrency: int | None = None,
+    prefetch: int | None = None,
+    key: Key | None = None,
+    idempotency_key: Key | None = None,
+    emits: Iterable[type[EventData]] = (),
+    circuit: int | None = None,
+    batch: int | None = None,
+    batch_wait: float = 0.0,
+) -> Callable[[F], F]:
+    """What declares a function as a handler of this role; see `handler` for the options. Raises `PluginError`."""
+    at = place.at
+    patterns, models = read_subjects(subjects, at, role)
     _check_options(at, queue, exchange, retry, timeout, concurrency, prefetch, key, idempotency_key)
-    _check_batch(at, batch, batch_wait, prefetch)
     if circuit is not None and (type(circuit) is not int or circuit < 0):
         raise PluginError(f"{at}: circuit={circuit!r} is not a whole number from 0", hint="0 turns the circuit off.")
-    emitted = _emits(emits, at)
+    emitted = read_emits(emits, at)
 
     def declare(function: F) -> F:
         _check_function(function, at)
         spec = HandlerSpec(
             function=function,
             name=function.__name__,
-            module_stem=stem_of(scope, file),
+            module_stem=stem_of(place.scope, place.file),
             patterns=patterns,
             models=models,
             queue=queue,
@@ -155,18 +192,18 @@ def handler(
             idempotency_key=idempotency_key,
             emits=emitted,
             batch=batch,
-            batch_wait=float(batch_wait),
+            batch_wait=batch_wait,
             circuit=circuit,
+            role=role,
             is_async=inspect.iscoroutinefunction(function),
-            file=file,
-            line=line,
-            namespace=nearby,
+            file=place.file,
+            line=place.line,
+            namespace=place.nearby,
         )
         function.__warren_handler__ = spec  # type: ignore[attr-defined]
-        scope.setdefault(DECLARED, []).append(spec)
+        place.scope.setdefault(DECLARED, []).append(spec)
         return function
 
-    del frame  # a frame that is kept keeps all its locals
     return declare
 
 
@@ -188,81 +225,22 @@ def assign_queues(app: str, specs: Iterable[HandlerSpec]) -> dict[str, HandlerSp
                 f"Two handlers claim the queue {name}: {other.name} at {other.place} and {spec.name} at {spec.place}",
                 hint="Rename one of the functions, or give it a queue of its own with queue=.",
             )
+    _check_alone(owners.values())
     return owners
 
 
-def check_models(models: Iterable[type[EventData]], at: str = "") -> None:
-    """Raise `PluginError` where two classes declare one event type in one version."""
-    seen: dict[tuple[str | None, int], type[EventData]] = {}
-    for model in models:
-        other = seen.setdefault((model.__warren_type__, model.__warren_version__), model)
-        if other is not model:
-            raise PluginError(
-                f"{at}{_named(other)} and {_named(model)} both declare "
-                f"{model.__warren_type__} version {model.__warren_version__}",
-                hint="Use one class for both, or raise the version of one.",
-            )
-
-
-def _named(model: type[EventData]) -> str:
-    file = getattr(sys.modules.get(model.__module__), "__file__", None)
-    return f"{model.__qualname__} ({shown_path(file)})" if file else model.__qualname__
-
-
-def shown_path(file: str) -> str:
-    """The path as one would type it here: relative where that is shorter."""
-    try:
-        return str(Path(file).relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return file
-
-
-def stem_of(scope: Mapping[str, Any], file: str) -> str:
-    """The name of the file, or package, in which something was declared."""
-    path = Path(file)
-    if path.suffix not in (".py", ".pyc"):  # a notebook or an interactive session
-        return str(scope.get("__name__", "__main__")).rpartition(".")[2]
-    return path.parent.name if path.stem == "__init__" else path.stem
-
-
-def _subjects(subjects: tuple[object, ...], at: str) -> tuple[tuple[str, ...], tuple[type[EventData], ...]]:
-    if len(subjects) == 1 and inspect.isfunction(subjects[0]):
-        raise PluginError(f"{at} is written without its event", hint="Write @handler(OrderPlaced) above the function.")
-    if not subjects:
-        raise PluginError(f"{at} names no event", hint='Name event classes or topic patterns: @handler("order.*").')
-    patterns: dict[str, None] = {}
-    models: dict[type[EventData], None] = {}
-    for subject in subjects:
-        if isinstance(subject, str):
-            try:
-                check_pattern(subject)
-            except PluginError as error:
-                raise PluginError(f"{at}: {error.message}", hint=error.hint) from None
-            patterns[subject] = None
-        else:
-            model = _concrete(subject, at)
-            models[model] = None
-            patterns[str(model.__warren_type__)] = None
-    check_models(models, f"{at}: ")
-    return tuple(patterns), tuple(models)
-
-
-def _concrete(subject: object, at: str) -> type[EventData]:
-    if not isinstance(subject, type) or not issubclass(subject, EventData):
-        shown = getattr(subject, "__name__", None) or type(subject).__name__
-        raise PluginError(f"{at}: {shown} is neither an event class nor a topic pattern")
-    if subject.__warren_type__ is None:
-        raise PluginError(
-            f"{at}: the event class {subject.__name__} has no type, it is abstract",
-            hint=f'Declare it as class {subject.__name__}(EventData, type="…"), or name its subclasses.',
-        )
-    return subject
-
-
-def _emits(emits: Iterable[object], at: str) -> tuple[type[EventData], ...]:
-    if isinstance(emits, (str, type)):
-        raise PluginError(f"{at}: emits= takes a list of event classes", hint="Write emits=[OrderShipped].")
-    return tuple(_concrete(model, at) for model in emits)
+def _check_alone(specs: Iterable[HandlerSpec]) -> None:
+    """A command goes to one queue: two handlers cannot both take it."""
+    takers: dict[str, HandlerSpec] = {}
+    for spec in specs:
+        for kind in spec.patterns if spec.role is not Role.EVENT else ():
+            other = takers.setdefault(kind, spec)
+            if other is not spec:
+                raise PluginError(
+                    f"Two handlers take the {spec.role} {kind}: {other.name} at {other.place}"
+                    f" and {spec.name} at {spec.place}",
+                    hint=f"A {spec.role} has one handler. What several are to hear of is an event: publish one.",
+                )
 
 
 def _check_options(

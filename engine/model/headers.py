@@ -21,6 +21,11 @@ RUN: Final = "warren-run"
 #: The idempotency key that a copy's record goes by, where that is not the event id.
 KEY: Final = "warren-key"
 
+#: What a reply is: ok, rejected or failed; see `engine.model.codec.reply`.
+REPLY: Final = "warren-reply"
+#: When nobody waits any more for the reply to a request: it is not begun after that. Milliseconds since the epoch.
+DEADLINE: Final = "warren-deadline"
+
 #: When a delayed message is due (milliseconds since the epoch), by how much it may be late
 #: (milliseconds), where it then goes, and that it may be lost there if no queue wants it.
 DUE: Final = "warren-due"

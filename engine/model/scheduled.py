@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from engine.errors import ConfigurationError, PluginError
 from engine.model.event import EventData
-from engine.model.handler import shown_path, stem_of
+from engine.model.place import shown_path, stem_of
 from engine.model.schedule import Missed, Timing, event_id, read_cron, read_every
 
 #: Where a module keeps the schedules that were declared in it.

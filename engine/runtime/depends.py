@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from engine.errors import PluginError
-from engine.model.handler import shown_path
+from engine.model.place import shown_path
 from engine.runtime.annotations import (
     Subject,
     batch_types,

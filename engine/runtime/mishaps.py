@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from engine.errors import PluginError
-from engine.model.handler import shown_path
+from engine.model.place import shown_path
 
 #: This package and the libraries: their lines are not the user's.
 _OURS = str(Path(__file__).resolve().parents[1])

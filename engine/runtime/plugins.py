@@ -16,8 +16,10 @@ from types import ModuleType
 from typing import NamedTuple
 
 from engine.errors import PluginError
-from engine.model.handler import DECLARED, HandlerSpec, assign_queues, check_models, shown_path
+from engine.model.handler import DECLARED, HandlerSpec, assign_queues
+from engine.model.place import shown_path
 from engine.model.scheduled import SCHEDULED, ScheduleSpec, assign_names
+from engine.model.subjects import check_models
 from engine.runtime.folders import append_path, plugin_folder
 from engine.runtime.mishaps import explain
 

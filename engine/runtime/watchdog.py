@@ -16,7 +16,7 @@ from threading import Event, Thread, get_ident
 from types import FrameType
 
 from engine.model.describe import user_frame
-from engine.model.handler import shown_path
+from engine.model.place import shown_path
 
 logger = logging.getLogger("warren.watchdog")
 

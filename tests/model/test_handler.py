@@ -16,12 +16,12 @@ from engine.model.event import EventData
 from engine.model.handler import (
     HandlerSpec,
     assign_queues,
-    check_models,
     default_prefetch,
     handler,
     queue_name,
 )
 from engine.model.retry import RetryPolicy
+from engine.model.subjects import check_models
 
 
 class OrderPlaced(EventData, type="order.placed"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.brokers.base import Depth
-from engine.brokers.embedded.consumers import Consumer, Receiver
+from engine.brokers.embedded.consumers import TAKE_AT_ONCE, Consumer, Receiver
 from engine.brokers.embedded.encoding import Row, decode
 from engine.brokers.embedded.session import Session
 from engine.brokers.embedded.store import Held, Standing
@@ -71,6 +71,18 @@ def consume(session: Session, number: int, name: str, prefetch: int, receiver: R
     consumers.index()
 
 
+def listen(session: Session, number: int, name: str, temporary: tuple[str, Sequence[str]], receiver: Receiver) -> None:
+    """Add a consumer with a queue of its own, bound to patterns of an exchange; raises `QueueMissing` without that."""
+    exchange, patterns = temporary
+    if patterns and not (exchange and session.catalog.has_exchange(exchange)):
+        raise QueueMissing(f"There is no exchange {exchange!r} on the broker.", hint="Declare it first.")
+    consumer = Consumer(number, name, TAKE_AT_ONCE, receiver, temporary)
+    session.consumers.all[number] = consumer
+    session.undo.append(lambda: session.consumers.all.pop(number, None))
+    session.make_temporary(consumer)
+    session.topology_changed()  # which finds the consumer its queue
+
+
 def cancel(session: Session, number: int) -> None:
     """A consumer takes no more; what is out with it stays so."""
     consumer = session.consumers.all.get(number)
@@ -89,6 +101,9 @@ def remove(session: Session, number: int) -> None:
         nack(session, number, list(consumer.unacked), requeue=True)
         session.undo.append(lambda: session.consumers.all.__setitem__(number, consumer))
         del session.consumers.all[number]
+        if consumer.temporary is not None and consumer.queue_id is not None:
+            session.store.delete_queue(consumer.queue_id)
+            session.topology_changed()
 
 
 def ack(session: Session, number: int, tags: Sequence[int]) -> None:

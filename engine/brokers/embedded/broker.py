@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -14,6 +15,7 @@ from engine.brokers.base import Depth
 from engine.brokers.embedded import actions
 from engine.brokers.embedded.consumers import Batch
 from engine.brokers.embedded.encoding import encode
+from engine.brokers.embedded.replies import EmbeddedReplies
 from engine.brokers.embedded.session import Session
 from engine.brokers.embedded.store import Standing
 from engine.brokers.embedded.subscription import EmbeddedSubscription
@@ -107,18 +109,36 @@ class EmbeddedBroker:
     async def consume(self, queue: str, *, prefetch: int, receive: Callable[[Delivery], None]) -> EmbeddedSubscription:
         """Deliver each message to `receive`; raises `QueueMissing`."""
         subscription = EmbeddedSubscription(self, next(self._numbers), receive)
+        await self._begin(subscription, partial(actions.consume, name=queue, prefetch=prefetch))
+        return subscription
+
+    async def listen(
+        self, exchange: str, patterns: Sequence[str], receive: Callable[[Delivery], None], missed: Callable[[], None]
+    ) -> EmbeddedSubscription:
+        """Deliver what is published to the exchange from now on; raises `QueueMissing` without it."""
+        subscription = EmbeddedSubscription(self, next(self._numbers), receive, missed)
+        name = f"{self._app}.listener.{uuid.uuid4().hex}"
+        await self._begin(subscription, partial(actions.listen, name=name, temporary=(exchange, tuple(patterns))))
+        return subscription
+
+    async def replies(
+        self, receive: Callable[[Delivery], None], lost: Callable[[BrokerError], None]
+    ) -> EmbeddedReplies:
+        """Open a way for requests. `lost` hears once that it is over, and then another can be opened."""
+        name = f"{self._app}.replies.{uuid.uuid4().hex}"
+        replies = EmbeddedReplies(self, name, lost)
+        replies.subscription = EmbeddedSubscription(self, next(self._numbers), receive, replies.over)
+        await self._begin(replies.subscription, partial(actions.listen, name=name, temporary=("", ())))
+        return replies
+
+    async def _begin(self, subscription: EmbeddedSubscription, begin: Callable[..., Any]) -> None:
         try:
-            await self.ask(
-                partial(
-                    actions.consume, number=subscription.number, name=queue, prefetch=prefetch, receiver=subscription
-                )
-            )
+            await self.ask(partial(begin, number=subscription.number, receiver=subscription))
         except (BrokerUnavailable, asyncio.CancelledError):
             # It may have been done though nobody waited any more.
             if self._thread is not None:
                 self.tell(partial(actions.remove, number=subscription.number))
             raise
-        return subscription
 
     async def depths(self, queues: Sequence[str]) -> dict[str, Depth | None]:
         """The depth of each queue, None where it is missing."""

@@ -20,19 +20,31 @@ class Receiver(Protocol):
     """The loop's side of a consumer."""
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None: ...
+    def remade(self) -> None: ...
 
 
 class Consumer:
-    """A consumer: its queue by name and, where that is there, by id; what is out with it by tag."""
+    """A consumer: its queue by name and, where that is there, by id; what is out with it by tag.
 
-    __slots__ = ("number", "open", "prefetch", "queue", "queue_id", "receiver", "unacked")
+    `temporary`: the queue is its own, bound to these patterns of an exchange, and what it gets is gone from it.
+    """
 
-    def __init__(self, number: int, queue: str, prefetch: int, receiver: Receiver) -> None:
+    __slots__ = ("number", "open", "prefetch", "queue", "queue_id", "receiver", "temporary", "unacked")
+
+    def __init__(
+        self,
+        number: int,
+        queue: str,
+        prefetch: int,
+        receiver: Receiver,
+        temporary: tuple[str, Sequence[str]] | None = None,
+    ) -> None:
         self.number = number
         self.queue = queue
         self.queue_id: int | None = None
         self.prefetch = prefetch
         self.receiver = receiver
+        self.temporary = temporary
         self.open = True
         self.unacked: dict[int, Held] = {}
 
@@ -105,6 +117,8 @@ class Consumers:
             taken, emptied = store.take(queue_id, connection, limit, now)
             if emptied or (others and len(taken) == waiting):
                 self.ready.discard(queue_id)
+            if consumers[0].temporary is not None:
+                store.settle([entry.held for entry in taken])
             batches += self._hand_out(consumers, taken, generation)
         return batches
 
@@ -114,7 +128,8 @@ class Consumers:
         for entry in taken:
             consumer = ring.popleft()
             tag = next(self._tags)
-            consumer.unacked[tag] = entry.held
+            if consumer.temporary is None:
+                consumer.unacked[tag] = entry.held
             if consumer.room > 0:
                 ring.append(consumer)
             if consumer.number not in parts:

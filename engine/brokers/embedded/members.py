@@ -55,17 +55,25 @@ class Member:
         rows = connection.execute("SELECT lock FROM connections WHERE id != ?", (self.id,)).fetchall()
         return any(is_gone(self._folder, lock) for (lock,) in rows)
 
-    def reap(self, connection: sqlite3.Connection, store: Store, router: Router, now: float) -> None:
-        """Dismiss every connection that is gone."""
+    def reap(self, connection: sqlite3.Connection, store: Store, router: Router, now: float) -> bool:
+        """Dismiss every connection that is gone; whether queues went with one."""
+        changed = False
         for number, lock in connection.execute("SELECT id, lock FROM connections").fetchall():
             if number != self.id and is_gone(self._folder, lock):
-                dismiss(connection, store, router, number, now)
+                changed |= dismiss(connection, store, router, number, now)
                 clear(self._folder, lock)
+        return changed
 
 
-def dismiss(connection: sqlite3.Connection, store: Store, router: Router, number: int, now: float) -> None:
-    """Give back what is out with a connection, and strike it off."""
+def dismiss(connection: sqlite3.Connection, store: Store, router: Router, number: int, now: float) -> bool:
+    """Give back what is out with a connection, and strike it off with its own queues; whether there were any."""
     router.give_back(store.held_by(number), now)
     connection.execute("DELETE FROM consumers WHERE connection = ?", (number,))
     connection.execute("DELETE FROM connections WHERE id = ?", (number,))
     connection.execute("UPDATE state SET members = members + 1")
+    queues = store.temporary_of(number)
+    for queue in queues:
+        store.delete_queue(queue)
+    if queues:
+        connection.execute("UPDATE state SET topology = topology + 1")
+    return bool(queues)

@@ -20,6 +20,9 @@ APPLICATION_ID: Final = 0x5752424B
 #: Kept in `PRAGMA user_version`.
 SCHEMA_VERSION: Final = 1
 
+#: Queues that go with a connection. Files from before have it made when they are opened.
+TEMPORARY: Final = "CREATE TABLE IF NOT EXISTS temporary (queue INTEGER PRIMARY KEY, connection INTEGER NOT NULL)"
+
 SCHEMA: Final = (
     """CREATE TABLE state (
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -60,6 +63,7 @@ SCHEMA: Final = (
         PRIMARY KEY (queue, position)
     ) WITHOUT ROWID""",
     "CREATE INDEX expiring ON ready (expires) WHERE expires IS NOT NULL",
+    TEMPORARY,
     """CREATE TABLE unacked (
         position INTEGER PRIMARY KEY,
         connection INTEGER NOT NULL, queue INTEGER NOT NULL,

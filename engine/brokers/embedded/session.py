@@ -48,6 +48,8 @@ class Session:
         self._next_expiry: float | None = None
         self._bound = self._told = 0
         self._missing: set[str] = set()
+        #: Consumers whose own queues had gone with a file or a membership, and are there again.
+        self.remade: list[Consumer] = []
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -86,8 +88,8 @@ class Session:
             with self.file.transaction() as connection:
                 self._refresh(connection)
                 now = self.clock()
-                if reap:
-                    self.member.reap(connection, self.store, self.router, now)
+                if reap and self.member.reap(connection, self.store, self.router, now):
+                    self.topology_changed()
                 if self._next_expiry is not None and self._next_expiry <= now:
                     self.router.expire(now)
                 for work in works:
@@ -104,6 +106,7 @@ class Session:
             self.consumers.index()
             self.router.touched.clear()
             self._seen = None
+            self.remade.clear()
             self._bound = self._members = self.catalog.version = 0
             raise
         return batches
@@ -144,7 +147,7 @@ class Session:
         if self._told == self.catalog.version:
             return []
         self._told = self.catalog.version
-        wanted = {consumer.queue for consumer in self.consumers.all.values() if consumer.open}
+        wanted = {each.queue for each in self.consumers.all.values() if each.open and each.temporary is None}
         missing = wanted - self.catalog.queues.keys()
         news: list[tuple[str, BrokerError | None]] = [
             (queue, QueueMissing(f"The queue {queue!r} was deleted.", hint="It is consumed again once it is declared."))
@@ -206,6 +209,17 @@ class Session:
                     self.topology_changed()
             self._identity = identity
         self._bind()
+        lost = [each for each in self.consumers.all.values() if each.temporary and each.queue_id is None and each.open]
+        if lost:
+            for consumer in lost:
+                self.make_temporary(consumer)
+            self.topology_changed()
+            self.remade += lost
+
+    def make_temporary(self, consumer: Consumer) -> None:
+        """Make the queue that is a consumer's own; the topology has changed then."""
+        if consumer.temporary is not None:
+            self.store.make_temporary(consumer.queue, self.member.id, *consumer.temporary)
 
     def _join(self, connection: sqlite3.Connection) -> None:
         """Become a member: at the start, or when others took this connection for dead."""
@@ -216,7 +230,8 @@ class Session:
         for consumer in self.consumers.all.values():
             consumer.unacked = {}  # others have it back
             consumer.queue_id = None
-        self.member.reap(connection, self.store, self.router, self.clock())
+        if self.member.reap(connection, self.store, self.router, self.clock()):
+            self.topology_changed()
 
     def _bind(self) -> None:
         """Consumers find their queues by name: one that was deleted may be back under another id."""

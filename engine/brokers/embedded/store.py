@@ -283,10 +283,27 @@ class Store:
             "DELETE FROM unacked WHERE queue = ? RETURNING content, shared", (queue,)
         ).fetchall()
         self.release(chain(waiting, out))
-        for table in ("bindings", "consumers"):
+        for table in ("bindings", "consumers", "temporary"):
             self.connection.execute(f"DELETE FROM {table} WHERE queue = ?", (queue,))
         self.connection.execute("DELETE FROM queues WHERE id = ?", (queue,))
         return len(waiting)
+
+    def make_temporary(self, name: str, connection: int, exchange: str, patterns: Sequence[str]) -> None:
+        """Make a queue that goes with a connection, bound to these patterns of an exchange; none where it is ""."""
+        (queue,) = self.connection.execute(
+            "INSERT INTO queues (name, arguments) VALUES (?, '{}') RETURNING id", (name,)
+        ).fetchone()
+        self.connection.execute("INSERT INTO temporary VALUES (?, ?)", (queue, connection))
+        self.connection.executemany(
+            "INSERT OR IGNORE INTO bindings VALUES (?, ?, ?)", [(exchange, queue, pattern) for pattern in patterns]
+        )
+
+    def temporary_of(self, connection: int) -> list[int]:
+        """The queues that go with a connection."""
+        return [
+            queue
+            for (queue,) in self.connection.execute("SELECT queue FROM temporary WHERE connection = ?", (connection,))
+        ]
 
     def delete_exchange(self, exchange: str) -> None:
         """Delete an exchange with its bindings."""

@@ -25,8 +25,16 @@ class EmbeddedSubscription:
     Acks do not wait for their commit: one that is lost with the process is a redelivery.
     """
 
-    def __init__(self, desk: Desk, number: int, receive: Callable[[Delivery], None]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        number: int,
+        receive: Callable[[Delivery], None],
+        remade: Callable[[], None] = lambda: None,
+    ) -> None:
         self.number = number
+        #: Its own queue had gone, and is there again.
+        self.remade = remade
         self._desk = desk
         self._receive = receive
         self._closed = False

@@ -265,6 +265,9 @@ class BrokerThread:
     def _hand_over(self, requests: Sequence[Request], batches: Sequence[Batch]) -> None:
         for queue, error in self._session.news():
             self._call(self._on_state, queue, error)
+        remade, self._session.remade = self._session.remade, []
+        for consumer in remade:
+            self._call(consumer.receiver.remade)
         if requests or batches:
             self._call(self._on_group, requests, batches)
 

@@ -6,15 +6,19 @@ import asyncio
 import contextlib
 import logging
 import random
+import uuid
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from engine.brokers.base import Depth
 from engine.brokers.rabbitmq import options
 from engine.brokers.rabbitmq.control import Control
 from engine.brokers.rabbitmq.declare import check_name, joined, part_for
 from engine.brokers.rabbitmq.link import Link
+from engine.brokers.rabbitmq.listener import RabbitListener
 from engine.brokers.rabbitmq.permissions import may_write
 from engine.brokers.rabbitmq.publisher import Publisher
+from engine.brokers.rabbitmq.replies import RabbitReplies
 from engine.brokers.rabbitmq.subscription import RabbitSubscription
 from engine.errors import BrokerError, BrokerUnavailable, TopologyMismatch
 from engine.model.message import Delivery, Message, Publication
@@ -45,6 +49,7 @@ class RabbitBroker:
     def __init__(self, url: str, *, app: str = "warren", timeout: float = 10.0) -> None:
         self.on_state: Callable[[str | None, BrokerError | None], None] | None = None
         self.options = options.parse(url)
+        self._app = app
         self._timeout = timeout
         self._consuming = Link(self.options, f"warren {app}", lost=self._link_lost, restored=self._consuming_restored)
         self._publishing = Link(
@@ -53,6 +58,7 @@ class RabbitBroker:
         self._control = Control(self._consuming, timeout=timeout)
         self._publisher = Publisher(self._publishing, self._has_exchange, timeout=timeout)
         self._subscriptions: set[RabbitSubscription] = set()
+        self._replies: set[RabbitReplies] = set()
         self._gate = asyncio.Semaphore(STARTS_AT_ONCE)
         self._declared = Topology()
         self._redeclared = asyncio.Event()
@@ -80,6 +86,7 @@ class RabbitBroker:
             self._redeclare.cancel()
             await asyncio.wait((self._redeclare,))
         await asyncio.gather(*(each.close() for each in list(self._subscriptions)))
+        await asyncio.gather(*(each.close() for each in list(self._replies)))
         await self._control.close()
         await asyncio.gather(self._consuming.close(), self._publishing.close())
 
@@ -109,21 +116,46 @@ class RabbitBroker:
     async def consume(self, queue: str, *, prefetch: int, receive: Callable[[Delivery], None]) -> RabbitSubscription:
         """Deliver each message to `receive`, which must only queue it; raises `QueueMissing`."""
         check_name("queue", queue)
-        subscription = RabbitSubscription(
-            self._consuming,
-            queue,
-            prefetch,
-            receive,
-            timeout=self._timeout,
-            gate=self._gate,
-            idle=self._idle,
-            prepare=self._prepare,
-            report=self._report_queue,
-            closed=self._subscriptions.discard,
+        return await self._started(
+            RabbitSubscription(self._consuming, queue, prefetch, receive, **self._around_consumers())
         )
+
+    async def listen(
+        self, exchange: str, patterns: Sequence[str], receive: Callable[[Delivery], None], missed: Callable[[], None]
+    ) -> RabbitSubscription:
+        """Deliver what is published to the exchange from now on; raises `QueueMissing` without it."""
+        check_name("exchange", exchange)
+        queue = f"{self._app}.listener.{uuid.uuid4().hex}"
+        made = {"exchange": exchange, "patterns": patterns, "missed": missed, **self._around_consumers()}
+        return await self._started(RabbitListener(self._consuming, queue, 0, receive, **made))
+
+    def _around_consumers(self) -> dict[str, Any]:
+        return {
+            "timeout": self._timeout,
+            "gate": self._gate,
+            "idle": self._idle,
+            "prepare": self._prepare,
+            "report": self._report_queue,
+            "closed": self._subscriptions.discard,
+        }
+
+    async def _started(self, subscription: RabbitSubscription) -> RabbitSubscription:
         await subscription.start()
         self._subscriptions.add(subscription)
         return subscription
+
+    async def replies(self, receive: Callable[[Delivery], None], lost: Callable[[BrokerError], None]) -> RabbitReplies:
+        """Open a way for requests. `lost` hears once that it is over, and then another can be opened."""
+        if self._is_closed:
+            raise BrokerUnavailable("The broker is closed.")
+        # Beside the publishes: an alarm blocks requests too, and must not block acks.
+        self._publishing.start()
+        line = await self._publishing.ready(self._timeout)
+        channel = await line.channel(self._timeout, confirms=True)
+        replies = RabbitReplies(channel, receive, lost, timeout=self._timeout, closed=self._replies.discard)
+        await replies.start()
+        self._replies.add(replies)
+        return replies
 
     async def depths(self, queues: Sequence[str]) -> dict[str, Depth | None]:
         """The depth of each queue, None where it is missing. Changes nothing."""

@@ -27,6 +27,12 @@ NACK = 0x003C0078
 GET_EMPTY = b"\x00\x3c\x00\x48\x00"
 
 
+def method_of(data: bytes, at: int) -> int:
+    """Class and method of a method frame, as one number."""
+    index: int = _index(data, at)[0]
+    return index
+
+
 class DeliverySink(Sink):
     """Turns the deliveries of one consumer into `Delivery` values; the hot path of consuming."""
 
@@ -126,6 +132,8 @@ class Returned(NamedTuple):
 
 class PublishSink(Sink):
     """Hears confirms and returns of one publishing channel."""
+
+    METHODS = frozenset((ACK, NACK, RETURN))
 
     def __init__(
         self,

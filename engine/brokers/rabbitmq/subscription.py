@@ -25,7 +25,7 @@ ACK_SETTLING = 0.5
 ACK_BURST = 16
 
 
-async def _unexpected(_message: object) -> None:
+async def unexpected(_message: object) -> None:
     """aiormq asks for a callback; the tap takes each delivery before it."""
 
 
@@ -141,10 +141,7 @@ class RabbitSubscription:
         self._channel, self._ledger, self._sink, self._ended = channel, Ledger(channel.number), sink, ended
         channel.attach(sink)
         try:
-            await call(doing, channel.amqp.basic_qos(prefetch_count=self._prefetch), self._timeout)
-            consuming = channel.amqp.basic_consume(self.queue, _unexpected)
-            answer = await call(doing, consuming, self._timeout)
-            self._tag = answer.consumer_tag or ""
+            self._tag = await self._consume(channel, doing)
         except (BrokerError, AMQPError, RuntimeError, OSError) as error:
             await channel.close()
             if sink.reason is not None:
@@ -154,6 +151,12 @@ class RabbitSubscription:
             raise BrokerUnavailable(f"The connection was lost while {doing}.", hint=RESTART_HINT) from None
         if not line.is_up:
             raise BrokerUnavailable(f"The connection was lost while {doing}.", hint=RESTART_HINT)
+
+    async def _consume(self, channel: Channel, doing: str) -> str:
+        """Begin to consume on a new channel; the consumer's tag."""
+        await call(doing, channel.amqp.basic_qos(prefetch_count=self._prefetch), self._timeout)
+        answer = await call(doing, channel.amqp.basic_consume(self.queue, unexpected), self._timeout)
+        return answer.consumer_tag or ""
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -219,7 +222,7 @@ class RabbitSubscription:
                     await call(doing, channel.amqp.basic_cancel(self._tag), self._timeout)
                     if sink.tag == seen:
                         return True
-                    answer = await call(doing, channel.amqp.basic_consume(self.queue, _unexpected), self._timeout)
+                    answer = await call(doing, channel.amqp.basic_consume(self.queue, unexpected), self._timeout)
                     self._tag = answer.consumer_tag or ""
                 except (BrokerError, AMQPError, RuntimeError, OSError):
                     return not ended.done()

@@ -115,23 +115,23 @@ def _validate(model: type[EventData], envelope: Envelope) -> EventData:
         # As JSON, not as Python values: strict fields and base64 bytes mean what they mean in a body.
         return model.model_validate_json(orjson.dumps(envelope.data))
     except ValidationError as error:
-        raise DecodingError(f"the payload of {envelope.type} is refused: {_reasons(error)}") from None
+        raise DecodingError(f"the payload of {envelope.type} is refused: {reasons(error)}") from None
     except Exception as error:  # from a validator of the user's
         raise DecodingError(
             f"the payload of {envelope.type} is refused: a validator of {model.__name__} raised {type(error).__name__}"
         ) from error
 
 
-def _reasons(error: ValidationError) -> str:
-    """Which fields, and why; no value of the payload."""
+def reasons(error: ValidationError, root: str = "data") -> str:
+    """Which fields below `root`, and why; no value of the payload."""
     plain = set(get_args(ErrorType)) - _TELLTALE
     errors = error.errors(include_url=False, include_context=False, include_input=False)
-    reasons: list[str] = []
+    found: list[str] = []
     for item in errors[:_MAX_ERRORS]:
-        where = "data"
+        where = root
         for key in item["loc"]:
             where = join(where, key)
-        reasons.append(f"{where}: {item['msg'] if item['type'] in plain else item['type'].replace('_', ' ')}")
+        found.append(f"{where}: {item['msg'] if item['type'] in plain else item['type'].replace('_', ' ')}")
     if len(errors) > _MAX_ERRORS:
-        reasons.append(f"and {len(errors) - _MAX_ERRORS} more")
-    return "; ".join(reasons)
+        found.append(f"and {len(errors) - _MAX_ERRORS} more")
+    return "; ".join(found)
