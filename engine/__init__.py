@@ -30,19 +30,28 @@ if TYPE_CHECKING:
         QueueMissing,
         ReadOnly,
         Reject,
+        Rejected,
+        ReplyInvalid,
+        RequestError,
+        RequestFailed,
+        RequestLost,
+        RequestTimeout,
         RetryLater,
         TopologyMismatch,
         Unroutable,
         UsageError,
         WarrenError,
     )
+    from engine.model.commands import command_handler, query_handler
     from engine.model.event import Event, EventData
     from engine.model.handler import handler
+    from engine.model.request import Command, Query
     from engine.model.retry import NEVER, RetryPolicy
     from engine.model.scheduled import cron, every
     from engine.runtime.application import Engine
     from engine.runtime.context import Context
     from engine.runtime.depends import Depends
+    from engine.runtime.listening import Subscriber
     from engine.settings import Settings
     from engine.storage.session import AsyncSession
 
@@ -52,6 +61,7 @@ __all__ = (
     "AsyncSession",
     "BrokerError",
     "BrokerUnavailable",
+    "Command",
     "ConfigurationError",
     "Context",
     "DatabaseError",
@@ -68,22 +78,37 @@ __all__ = (
     "HandlerTimeout",
     "PluginError",
     "PublishRefused",
+    "Query",
     "QueueMissing",
     "ReadOnly",
     "Reject",
+    "Rejected",
+    "ReplyInvalid",
+    "RequestError",
+    "RequestFailed",
+    "RequestLost",
+    "RequestTimeout",
     "RetryLater",
     "RetryPolicy",
     "Settings",
+    "Subscriber",
     "TopologyMismatch",
     "Unroutable",
     "UsageError",
     "WarrenError",
+    "command_handler",
     "cron",
     "every",
     "handler",
+    "query_handler",
 )
 
 _HOMES = {
+    "Command": "engine.model.request",
+    "Query": "engine.model.request",
+    "Subscriber": "engine.runtime.listening",
+    "command_handler": "engine.model.commands",
+    "query_handler": "engine.model.commands",
     "AsyncSession": "engine.storage.session",
     "Context": "engine.runtime.context",
     "Depends": "engine.runtime.depends",

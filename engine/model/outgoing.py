@@ -19,6 +19,7 @@ class Kind(StrEnum):
     PARK = "park"
     REDRIVE = "redrive"
     REPLAY = "replay"
+    REPLY = "reply"
 
 
 class Outgoing(NamedTuple):

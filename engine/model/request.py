@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Unpack
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypeVar
 
-from engine.errors import PluginError
+from engine.errors import PluginError, UsageError
 from engine.model.event import KEYWORDS, EventData
 
 #: The type of the reply; None where nothing is said.
@@ -74,6 +74,18 @@ def _checked(cls: type, given: Any) -> tuple[type[EventData], ...]:
                 hint='Declare a reason as class InsufficientFunds(EventData, type="insufficient_funds").',
             )
     return found
+
+
+def refuse_request(data: object, done: str, instead: str) -> None:
+    """Raise `UsageError` for a command or query that was to be treated as an event."""
+    if isinstance(data, Request):
+        kind = "query" if isinstance(data, Query) else "command"
+        if kind == "query":
+            instead = "engine.request"
+        raise UsageError(
+            f"{type(data).__name__} is a {kind}, which is not {done}: it goes to the one who handles it",
+            hint=f"Use {instead}(…).",
+        )
 
 
 def reply_type(cls: type[EventData]) -> Any:

@@ -26,6 +26,12 @@ DELIVERY_LIMIT: Final = 1000
 #: So: a limit that nobody meets.
 NO_DELIVERY_LIMIT: Final = 2**31 - 1
 
+#: The longest time-out of a query in seconds, and how many wait in a queue before more are refused.
+LONGEST_QUERY: Final = 300
+MOST_QUERIES: Final = 100_000
+#: How often a query is delivered again after its worker died or lost the broker.
+QUERY_DELIVERIES: Final = 2
+
 #: The longest name or routing key in bytes, and of a queue that has a dead-letter queue beside it.
 MAX_NAME: Final = 255
 MAX_QUEUE_NAME: Final = MAX_NAME - len(".dlq")
@@ -133,6 +139,23 @@ def journal_topology(app: str, exchange: str, patterns: Sequence[str]) -> Topolo
         raise ConfigurationError(
             f"The setting journal: {error.message}", hint=error.hint or 'For example journal = ["order.*"].'
         ) from None
+
+
+def query_topology(queues: Sequence[str]) -> Topology:
+    """The queues of query handlers: bound to nothing, and what nobody answers in time is gone.
+
+    A query that killed its worker so many times is dropped. Raises `PluginError` for a name that cannot be.
+    """
+    for queue in queues:
+        check_queue_name(queue)
+    arguments: dict[str, str | int] = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": QUERY_DELIVERIES,
+        "x-message-ttl": LONGEST_QUERY * 1000,
+        "x-max-length": MOST_QUERIES,
+        "x-overflow": "reject-publish",
+    }
+    return Topology(queues=tuple(Queue(queue, arguments) for queue in queues))
 
 
 def _routed(app: str, routes: Sequence[Route]) -> Topology:

@@ -18,9 +18,11 @@ from engine.model import headers as names
 from engine.model.codec import to_message
 from engine.model.event import Event, EventData, new_event
 from engine.model.message import Message, Publication
+from engine.model.request import refuse_request
 from engine.model.topology import Exchange, Topology, delay_topology
 from engine.runtime import clock, tracing
 from engine.runtime.ids import new_id
+from engine.runtime.messaging import Messaging
 from engine.runtime.publishing import Letter, publish_all
 from engine.settings import Settings
 
@@ -42,7 +44,7 @@ TIMEOUT = 20.0
 RETRY_INTERVAL = 2.0
 
 
-class Engine:
+class Engine(Messaging):
     """What an application publishes with; one for the whole program.
 
         async with Engine.from_settings() as engine:
@@ -58,6 +60,7 @@ class Engine:
     def __init__(
         self, settings: Settings, *, database: bool = True, timeout: float = TIMEOUT, broker: Broker | None = None
     ) -> None:
+        super().__init__()
         self.settings = settings
         self.timeout = timeout
         self._wants_database = database
@@ -130,6 +133,7 @@ class Engine:
         Nobody subscribed is no error. Raises `BrokerUnavailable` or `PublishRefused` when it was not
         confirmed: it may then have arrived or not, and publishing the same id again is safe.
         """
+        refuse_request(data, "published", "engine.send")
         cancellable = self._cancellable(delay, cancellable)
         event, message = self._compose(
             data, id=id, correlation_id=correlation_id, causation_id=causation_id, cancellable=cancellable
@@ -155,29 +159,13 @@ class Engine:
         cancellable = self._cancellable(delay, cancellable)
         letters: list[Letter] = []
         for each in many:
+            refuse_request(each.data if isinstance(each, Event) else each, "published", "engine.send")
             event, message = self._compose(each, correlation_id=correlation_id, cancellable=cancellable)
             letters.append(Letter(event, Publication(self.settings.exchange, event.type, message, mandatory=False)))
             if len(letters) % 1000 == 0:
                 await asyncio.sleep(0)  # others on this loop get their turn
         await self._publish(letters, delay=delay, cancellable=cancellable)
         return [letter.event for letter in letters]
-
-    async def send(
-        self,
-        command: D,
-        *,
-        queue: str,
-        correlation_id: str | None = None,
-        causation_id: str | None = None,
-        id: str | None = None,
-    ) -> Event[D]:
-        """Send one message to exactly one queue, past the exchange; returns it once the queue has it.
-
-        Raises `Unroutable` when there is no such queue, and otherwise as `publish` does.
-        """
-        event, message = self._compose(command, id=id, correlation_id=correlation_id, causation_id=causation_id)
-        await self._publish([Letter(event, Publication("", queue, message, mandatory=True))])
-        return event
 
     async def cancel(self, event_id: str) -> bool:
         """Cancel a delayed event, from any process that shares the database.
@@ -357,6 +345,8 @@ class Engine:
             await asyncio.wait({self._retrying})
         promises, self._promises, self._guest = self._promises, None, None
         database, self._database = self._database, None
+        if self._broker is not None:
+            await self._close_messaging()
         broker, self._broker = self._broker, None
         if promises is not None:
             await promises.close()

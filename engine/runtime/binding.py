@@ -14,6 +14,7 @@ from engine.errors import PluginError
 from engine.model.codec import Payloads
 from engine.model.event import Event
 from engine.model.handler import HandlerSpec
+from engine.model.subjects import Role
 from engine.runtime.accepting import accepted
 from engine.runtime.annotations import (
     Subject,
@@ -120,6 +121,11 @@ def bind(spec: HandlerSpec, *, executor: Executor | None = None, replaced: Repla
 
 
 def _check_batch(spec: HandlerSpec, wanted: _Wanted) -> None:
+    if wanted.batch and spec.role is not Role.EVENT:
+        raise PluginError(
+            f"{spec.place}: {spec.name} takes a batch, but each {spec.role} is answered by itself",
+            hint=f"Take one: {spec.role}: Event[…].",
+        )
     if wanted.batch and spec.key is not None:
         raise PluginError(
             f"{spec.place}: {spec.name} takes a batch, in which key= has no meaning",

@@ -7,11 +7,13 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
-from engine.brokers.base import Subscription
+from engine.brokers.base import Broker, Subscription
 from engine.model.deadletter import fingerprint
 from engine.model.handler import DEFAULT_BATCH, DEFAULT_CONCURRENCY, HandlerSpec, default_prefetch
 from engine.model.retry import RetryPolicy
 from engine.model.stats import HandlerStats
+from engine.model.subjects import Role
+from engine.runtime.answering import Answerer
 from engine.runtime.batches import Batches, BatchOutcome
 from engine.runtime.binding import bind
 from engine.runtime.failing import Failing
@@ -50,6 +52,7 @@ class Consumer:
         session: Callable[[Callable[[float], None], Callable[[float], None]], AsyncSession],
         threads: Executor,
         providers: Providers,
+        route: Callable[[str], str | None] = lambda _type: None,
         logged: bool = True,
     ) -> None:
         self.spec = spec
@@ -65,8 +68,15 @@ class Consumer:
         self.identity: Identity | None = None
         if spec.idempotency_key is not None:
             self.identity = Identity(spec.idempotency_key, self.invoke.payloads)
-        self.failing = Failing(self.policy, handler=self.name, queue=self.queue, app=app, worker=worker)
-        self.runner = runner = Runner(
+        self.failing = Failing(
+            self.policy,
+            handler=self.name,
+            queue=self.queue,
+            app=app,
+            worker=worker,
+            replies=spec.role is Role.COMMAND,
+        )
+        self.runner = runner = (Answerer if spec.role is Role.QUERY else Runner)(
             self.invoke,
             self.failing,
             self.stats,
@@ -77,6 +87,7 @@ class Consumer:
             session=session,
             threads=threads,
             common=providers.given,
+            route=route,
             logged=logged,
         )
         self._batches: Batches | None = None
@@ -103,6 +114,11 @@ class Consumer:
         self.runner.outcomes = outcomes
         if self._batches is not None:
             self._batches.inlet = batches
+
+    def reply_to(self, broker: Broker, release: Callable[[Job], None]) -> None:
+        """Where the replies of a query handler go, and what it calls when it is done with one."""
+        if isinstance(self.runner, Answerer):
+            self.runner.broker, self.runner.release = broker, release
 
     @property
     def lanes(self) -> set[asyncio.Task[None]]:

@@ -11,6 +11,7 @@ from engine.errors import PluginError, UsageError
 from engine.model.codec import to_message
 from engine.model.event import Event, EventData, new_event
 from engine.model.message import Message
+from engine.model.request import refuse_request
 from engine.model.topology import check_queue_name
 from engine.runtime import clock
 from engine.runtime.ids import new_id
@@ -60,6 +61,7 @@ class Context:
         "_emits",
         "_log",
         "_new_id",
+        "_route",
         "_source",
         "attempt",
         "deadline",
@@ -70,6 +72,7 @@ class Context:
         "max_attempts",
         "messages",
         "queue",
+        "result",
     )
 
     def __init__(
@@ -83,6 +86,7 @@ class Context:
         deadline: float = float("inf"),
         source: str = "",
         emits: tuple[type[EventData], ...] = (),
+        route: Callable[[str], str | None] = lambda _type: None,
         new_id: Callable[[], str] = new_id,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -97,6 +101,9 @@ class Context:
         self.messages: list[Message] = []
         #: By index, those of them that do not simply go to the events exchange.
         self.detours: dict[int, Detour] | None = None
+        #: What the handler returned.
+        self.result: Any = None
+        self._route = route
         self._source = source
         self._emits = emits
         self._new_id = new_id
@@ -120,6 +127,7 @@ class Context:
                 f"but declares emits=[{', '.join(model.__name__ for model in self._emits)}]",
                 hint=f"Add {type(data).__name__} to emits= of @handler.",
             )
+        refuse_request(data, "emitted", "ctx.send")
         due = self._due(delay) if delay else None
         event = self._put(data, cause, metadata)
         if due is not None:
@@ -134,16 +142,25 @@ class Context:
         self,
         command: D,
         *,
-        queue: str,
+        queue: str | None = None,
         delay: float = 0.0,
         cause: Event[Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Event[D]:
         """Send a command to one queue, and to nobody else, if this handler succeeds.
 
-        A command is imperative ("reserve the stock"), an `EventData` all the same. It waits in the outbox, with a
-        warning, while the broker has no such queue. Raises `UsageError` as `emit` does.
+        That is the queue of the one handler that takes such commands, unless `queue` says otherwise. It waits in the outbox, with a
+        warning, while the broker has no such queue. Raises `UsageError` as `emit` does, and where nobody is known
+        to handle the command.
         """
+        if queue is None:
+            kind = str(getattr(type(command), "__warren_type__", None))
+            queue = self._route(kind)
+            if queue is None:
+                raise UsageError(
+                    f"{self.handler or 'the handler'} sends {kind}, and nobody is known to handle it",
+                    hint=f"Start a worker with a @command_handler({type(command).__name__}) on this database, or name queue=.",
+                )
         try:
             check_queue_name(queue)
         except PluginError as error:

@@ -7,12 +7,14 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine.model.subjects import Role
 from engine.runtime import clock
 from engine.runtime.consumer import Consumer
+from engine.runtime.routes import refuse_rival
 from engine.storage import workers
 from engine.storage.database import Database
 
@@ -31,6 +33,7 @@ class Queue(NamedTuple):
     queue: str
     handler: str
     patterns: tuple[str, ...]
+    role: str = Role.EVENT
 
 
 class Heartbeat:
@@ -47,14 +50,16 @@ class Heartbeat:
         consumers: Sequence[Consumer],
         group: str = "",
         also: Sequence[Queue] = (),
+        alive: Callable[[str], bool] = lambda _worker: True,
     ) -> None:
         self._database = database
         self._worker = worker
         self._app = app
         self._consumers = consumers
         self._group = group
+        self._alive = alive
         self._queues = [
-            *(Queue(each.queue, each.name, tuple(each.spec.patterns)) for each in consumers),
+            *(Queue(each.queue, each.name, tuple(each.spec.patterns), each.spec.role) for each in consumers),
             *also,
         ]
         self._state = "starting"
@@ -63,7 +68,7 @@ class Heartbeat:
         self._holds: dict[str, list[float]] = {}
 
     async def start(self) -> None:
-        """Register the worker and the queues that it declared."""
+        """Register the worker and the queues that it declared; raises `PluginError` where another has its commands."""
         now = clock.now()
         self._info = {
             "host": socket.gethostname(),
@@ -87,10 +92,13 @@ class Heartbeat:
             info=self._info,
         )
         queues = [
-            workers.DeclaredQueue(each.queue, self._app, each.handler, each.patterns, now, now) for each in self._queues
+            workers.DeclaredQueue(each.queue, self._app, each.handler, each.patterns, now, now, each.role)
+            for each in self._queues
         ]
 
         def work(connection: Connection) -> None:
+            workers.announce(connection)
+            refuse_rival(workers.find_rival(connection, queues, self._alive, now))
             workers.register(connection, row)
             workers.declare_queues(connection, queues)
 

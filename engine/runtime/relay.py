@@ -130,7 +130,9 @@ class Relay:
         points.reach("relayed")
         refused: list[tuple[Outgoing, BrokerError]] = []
         for row, answer in zip(group, answers, strict=True):
-            if answer is None:
+            if answer is None or (row.kind is Kind.REPLY and not isinstance(answer, BrokerUnavailable)):
+                if answer is not None:
+                    logger.warning("a reply could not be sent, and its sender will wait in vain: %s", answer.message)
                 self._refusals.pop(row.id, None)
                 self.confirmed.put(row.id)
             else:

@@ -63,6 +63,8 @@ def _copy(job: Job, ours: dict[str, HeaderValue]) -> Message:
     envelope = job.envelope
     kept = names.clean(job.message.headers, ours=True)
     headers = {**kept, names.EXCHANGE: exchange, names.ROUTING_KEY: key, **ours}
+    if (deadline := job.message.headers.get(names.DEADLINE)) is not None:
+        headers[names.DEADLINE] = deadline
     if job.own_id is not None:
         headers[names.KEY] = job.claim.event_id
     return replace(

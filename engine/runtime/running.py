@@ -12,17 +12,19 @@ from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import HandlerTimeout
+from engine.errors import HandlerTimeout, Rejected
 from engine.model import record as transitions
 from engine.model.codec import build_event
 from engine.model.event import Event
 from engine.model.outgoing import Kind, Outgoing
 from engine.model.stats import HandlerStats
-from engine.runtime import clock, points, tracing
+from engine.model.subjects import Role
+from engine.runtime import clock, points, replying, tracing
 from engine.runtime.binding import Invoke
 from engine.runtime.context import Context
 from engine.runtime.depends import Given
 from engine.runtime.failing import Failing
+from engine.runtime.holding import held
 from engine.runtime.ids import new_id
 from engine.runtime.job import Job
 from engine.runtime.limited import TimeOutExpired, within
@@ -62,6 +64,7 @@ class Runner:
         session: Callable[[Callable[[float], None], Callable[[float], None]], AsyncSession],
         threads: Executor,
         common: Given,
+        route: Callable[[str], str | None] = lambda _type: None,
         logged: bool = True,
     ) -> None:
         self.invoke = invoke
@@ -82,7 +85,10 @@ class Runner:
             handler=self.name,
             source=app,
             emits=invoke.spec.emits,
+            route=route,
         )
+        self.app = app
+        self._replies = invoke.spec.role is Role.COMMAND
         self._worker = worker
         self._exchange = exchange
         self._session = session
@@ -105,6 +111,9 @@ class Runner:
         """Run the handler on one job. Never raises, but for being cancelled."""
         begun = time.perf_counter()
         session: AsyncSession | None = None
+        if self._replies and (until := replying.deadline(job.message)) is not None and clock.now() >= until:
+            self.failing.expire(job, until)
+            return
         try:
             event = self.event(job)
             assert job.record is not None
@@ -114,6 +123,9 @@ class Runner:
             carried = await self.traced([event] if self._is_batch else event, ctx, session, (job,))
             points.reach("handled")
             rows = self.sent(ctx, (job,), carried) if ctx.emitted else ()
+            if self._replies and replying.waits(job.message, now := clock.now()):
+                body = replying.result(event, ctx.result, self.name)
+                rows = [*rows, replying.reply_row(job, replying.OK, body, self.app, now)]
             outcome = Outcome(job, transitions.finish(job.record, clock.now()), rows)
             if session is None or not session.touched:
                 self.settle.put(outcome)
@@ -125,6 +137,8 @@ class Runner:
             self.failing.fail(job, error)
         except TakenOver:
             self.outcomes.settled(outcome, Fate.LOST)
+        except Rejected as error:
+            self.failing.reject(job, error)
         except (Exception, SystemExit) as error:
             self.failing.fail(job, error)
         finally:
@@ -164,19 +178,23 @@ class Runner:
             raise HandlerTimeout(f"{self.name} ran longer than {self.timeout:g} s") from error
         finally:
             ctx.close()
+            if session is not None:
+                held.set(None)
 
     async def _called(self, subject: Any, ctx: Context, session: AsyncSession | None) -> None:
+        if session is not None:
+            held.set(session)
         if self._plan:
             work = partial(self._work, subject, ctx, session)
             await supplied(self._plan, self._common, work, subject, ctx, session)
         elif self._call_async is not None:
-            await self._call_async(subject, ctx, session)
+            ctx.result = await self._call_async(subject, ctx, session)
         else:
             await self._in_thread(subject, ctx, NOTHING)
 
     async def _work(self, subject: Any, ctx: Context, session: AsyncSession | None, given: Given) -> None:
         if self.invoke.is_async:
-            await self.invoke.call(subject, ctx, session, given)
+            ctx.result = await self.invoke.call(subject, ctx, session, given)
         else:
             await self._in_thread(subject, ctx, given)
 
@@ -192,8 +210,8 @@ class Runner:
                 logger.warning("%s ran past its time-out in a thread; its lane waits for it to return", self.name)
                 await asyncio.wait([running])
             raise
-        if isawaitable(result):  # a decorator hid an async function behind a plain one
-            await result
+        # A decorator may have hidden an async function behind a plain one.
+        ctx.result = await result if isawaitable(result) else result
 
     async def commit(self, session: AsyncSession, outcomes: Sequence[Outcome]) -> None:
         """Commit the handler's own statements, the outcomes and what they send in one transaction.

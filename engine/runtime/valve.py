@@ -49,13 +49,19 @@ class Valve:
     """The subscription of one queue, as `engine.brokers.base.Subscription` has it, that can be shut and opened."""
 
     def __init__(
-        self, broker: Broker, consumer: Consumer, take: Callable[[Delivery], None], settle: Inlet[Outcome]
+        self,
+        broker: Broker,
+        consumer: Consumer,
+        take: Callable[[Delivery], None],
+        settle: Inlet[Outcome],
+        give_back: Callable[[Job], None],
     ) -> None:
         self.mode = Mode.SHUT
         self._broker = broker
         self._consumer = consumer
         self._take = take
         self._settle = settle
+        self._give_back = give_back
         self._current: Line | None = None
         self._cut: list[Line] = []
         self._refused: list[Job] = []
@@ -161,7 +167,9 @@ class Valve:
         while self._refused:
             job = self._refused.pop()
             self._consumer.forgo(job)
-            assert job.record is not None
+            if job.record is None:  # a query, of which nothing is written
+                self._give_back(job)
+                continue
             self._settle.put(Outcome(job, transitions.unclaim(job.record, now), back=True))
 
     def _sorted(self, deliveries: Sequence[Delivery]) -> list[tuple[Line, Sequence[Delivery]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.model.handler import HandlerSpec, assign_queues
+from engine.model.subjects import Role
 from engine.model.topology import (
     Exchange,
     Route,
@@ -13,6 +14,7 @@ from engine.model.topology import (
     handler_topology,
     journal_topology,
     merge,
+    query_topology,
 )
 
 
@@ -21,13 +23,21 @@ def topology(app: str, specs: Sequence[HandlerSpec], exchange: str, journal: Seq
 
     `exchange` is for handlers that name none, and for the journal, whose patterns are `journal`.
     """
+    owners = assign_queues(app, specs)
     routes = [
-        Route(queue, spec.exchange if spec.exchange_named else exchange, spec.patterns)
-        for queue, spec in assign_queues(app, specs).items()
+        # A command comes straight to its queue: nothing is bound.
+        Route(
+            queue,
+            spec.exchange if spec.exchange_named else exchange,
+            spec.patterns if spec.role is Role.EVENT else (),
+        )
+        for queue, spec in owners.items()
+        if spec.role is not Role.QUERY
     ]
     return merge(
         Topology(exchanges=(Exchange(exchange),)),
         handler_topology(app, routes),
         delay_topology(app),
+        query_topology([queue for queue, spec in owners.items() if spec.role is Role.QUERY]),
         journal_topology(app, exchange, journal),
     )

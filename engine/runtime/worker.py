@@ -25,6 +25,7 @@ from engine.model.codec import Limits
 from engine.model.handler import DEFAULT_CONCURRENCY, HandlerSpec
 from engine.model.message import Delivery
 from engine.model.scheduled import ScheduleSpec
+from engine.model.subjects import Role
 from engine.runtime import tracing
 from engine.runtime.acks import Acker
 from engine.runtime.batches import BatchSection
@@ -43,6 +44,7 @@ from engine.runtime.journal import Journal
 from engine.runtime.outcomes import OutcomeSection
 from engine.runtime.providers import Providers
 from engine.runtime.relay import Relay, RemoveSection
+from engine.runtime.routes import Routes
 from engine.runtime.scheduler import Scheduler
 from engine.runtime.strangers import Strangers
 from engine.runtime.suspects import Suspects
@@ -124,11 +126,12 @@ class Worker:
         await broker.connect()
         self.broker_up = True
         self._closing.append(broker.close)
-        await broker.declare(self.topology)
-
         self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.liveness = await Liveness.open(database, self.id)
         self._closing.append(self.liveness.close)
+        self.routes = Routes(database, self.specs, settings.app)
+        await self.routes.open(self.liveness.alive)
+        await broker.declare(self.topology)
         self._wire(database, broker)
         self._closing.append(self.providers.close)
         await self.providers.open(consumer.invoke.plan for consumer in self.consumers)
@@ -139,6 +142,7 @@ class Worker:
         watchdog.start()
         self._closing.append(watchdog.stop)
         self._background(self.acker.run())
+        self._background(self.routes.run())
         self._background(self.relay.run())
         self._background(self.relay.sweep_regularly())
         self._background(self.suspects.run())
@@ -152,7 +156,7 @@ class Worker:
         self._background(self.flow.run())
         self._background(self.strangers.run())
         identities = {each.queue: each.identity for each in self.consumers if each.identity is not None}
-        queues = [consumer.queue for consumer in self.consumers]
+        queues = [consumer.queue for consumer in self.consumers if consumer.spec.role is not Role.QUERY]
         if self.journal is not None:
             await self.journal.start()
             queues.append(self.journal.queue)
@@ -215,13 +219,18 @@ class Worker:
                 session=database.session,
                 threads=threads,
                 providers=self.providers,
+                route=self.routes.find,
                 logged=settings.event_log,
             )
             consumer.write_to(settle, batches, outcomes)
-            self.flow.add(consumer, Valve(broker, consumer, self._taker(consumer), settle))
+            consumer.reply_to(broker, self.hand.release)
+            valve = Valve(broker, consumer, self._taker(consumer), settle, self.hand.give_back)
+            self.flow.add(consumer, valve)
             self.consumers.append(consumer)
         journals = [Queue(self.journal.queue, JOURNAL, settings.journal)] if self.journal is not None else []
-        self.heartbeat = Heartbeat(database, self.id, settings.app, self.consumers, self.group, journals)
+        self.heartbeat = Heartbeat(
+            database, self.id, settings.app, self.consumers, self.group, journals, self.liveness.alive
+        )
         self.scheduler = Scheduler(
             self.schedules,
             app=settings.app,
@@ -262,10 +271,12 @@ class Worker:
 
     def _taker(self, consumer: Consumer) -> Callable[[Delivery], None]:
         hand, claims, limits = self.hand, self.claims, self.limits
+        # Of a query nothing is written: it goes to its lanes at once.
+        ready = consumer.ready if consumer.spec.role is Role.QUERY else claims.put
 
         def take(delivery: Delivery) -> None:
             hand.opened()
-            claims.put(take_in(consumer, delivery, limits))
+            ready(take_in(consumer, delivery, limits))
 
         return take
 

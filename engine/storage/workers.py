@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, select, update
 
 from engine.model.stats import HandlerStats, Histogram
+from engine.model.subjects import Role
 from engine.model.topology import topic_matches
 from engine.storage import tables
 from engine.storage.statements import upsert
@@ -19,6 +20,11 @@ _queues = tables.queues
 
 #: Who owns the queue of the journal, in the place of a handler's name.
 JOURNAL = "(journal)"
+
+#: Seconds after its last beat from which a worker is not taken for a rival.
+SILENT = 15.0
+#: "WRQU"
+_ADVISORY_LOCK = 0x57525155
 
 _COUNTERS = ("handled", "failed", "retried", "duplicates", "stale", "parked", "dead", "in_flight")
 
@@ -50,7 +56,11 @@ class Stats(NamedTuple):
 
 
 class DeclaredQueue(NamedTuple):
-    """A queue that some worker of the application declared, and when first and last."""
+    """A queue that some worker of the application declared, and when first and last.
+
+    `patterns` are bound to the exchange; for a queue of commands or queries, which `role` says, they are the types
+    that it takes.
+    """
 
     queue: str
     app: str
@@ -58,10 +68,11 @@ class DeclaredQueue(NamedTuple):
     patterns: tuple[str, ...]
     first_declared: float
     last_declared: float
+    role: str = Role.EVENT
 
     def wants(self, routing_key: str) -> bool:
         """Whether it is bound for such events, as far as its patterns tell."""
-        return any(topic_matches(pattern, routing_key) for pattern in self.patterns)
+        return self.role == Role.EVENT and any(topic_matches(pattern, routing_key) for pattern in self.patterns)
 
 
 def register(connection: Connection, worker: Worker) -> None:
@@ -139,7 +150,9 @@ def list_stats(connection: Connection, *, queue: str | None = None) -> list[Stat
 
 def declare_queues(connection: Connection, queues: Sequence[DeclaredQueue]) -> None:
     """Record queues that were declared; when they were first declared stays."""
-    rows = [{**queue._asdict(), "patterns": json.dumps(queue.patterns)} for queue in queues]
+    rows = [{**queue._asdict(), "patterns": _dump(queue)} for queue in queues]
+    for row in rows:
+        del row["role"]
     upsert(connection, _queues, rows, key=["queue"], change=["app", "handler", "patterns", "last_declared"])
 
 
@@ -148,12 +161,67 @@ def list_queues(connection: Connection, *, app: str | None = None) -> list[Decla
     statement = select(_queues).order_by(_queues.c.queue)
     if app is not None:
         statement = statement.where(_queues.c.app == app)
-    return [
-        DeclaredQueue(
-            row.queue, row.app, row.handler, tuple(json.loads(row.patterns)), row.first_declared, row.last_declared
-        )
-        for row in connection.execute(statement)
-    ]
+    return [_declared(row) for row in connection.execute(statement)]
+
+
+def _dump(queue: DeclaredQueue) -> str:
+    return json.dumps(queue.patterns if queue.role == Role.EVENT else {queue.role: queue.patterns})
+
+
+def _declared(row: Any) -> DeclaredQueue:
+    found = json.loads(row.patterns)
+    ((role, patterns),) = found.items() if isinstance(found, dict) else ((Role.EVENT, found),)
+    return DeclaredQueue(
+        row.queue, row.app, row.handler, tuple(patterns), row.first_declared, row.last_declared, str(role)
+    )
+
+
+def routes(connection: Connection) -> dict[str, str]:
+    """The queue that takes each type of commands and queries: of several the one that was declared last."""
+    asked = [queue for queue in list_queues(connection) if queue.role != Role.EVENT]
+    asked.sort(key=lambda queue: queue.last_declared)
+    return {kind: queue.queue for queue in asked for kind in queue.patterns}
+
+
+class Rival(NamedTuple):
+    """A worker that takes the same commands from another queue."""
+
+    kind: str
+    queue: DeclaredQueue
+    worker: str
+
+
+def find_rival(
+    connection: Connection, wanted: Sequence[DeclaredQueue], alive: Callable[[str], bool], now: float
+) -> Rival | None:
+    """A living worker that takes commands or queries of a wanted queue from another one; None where there is none.
+
+    Take the turn of a declaration first (`announce`), so that of two workers that start at once one sees the other.
+    """
+    kinds = {kind: queue.queue for queue in wanted if queue.role != Role.EVENT for kind in queue.patterns}
+    if not kinds:
+        return None
+    others = [queue for queue in list_queues(connection) if queue.role != Role.EVENT]
+    rivals = {
+        other.queue: (kind, other)
+        for other in others
+        for kind in other.patterns
+        if kinds.get(kind, other.queue) != other.queue
+    }
+    for worker in list_workers(connection) if rivals else ():
+        # A death is proven slowly on PostgreSQL: who has not beaten for long is no reason not to start.
+        if worker.state == "stopped" or now - worker.beat > SILENT or not alive(worker.id):
+            continue
+        for queue in worker.info.get("handlers", ()):
+            if queue in rivals:
+                return Rival(*rivals[queue], worker.id)
+    return None
+
+
+def announce(connection: Connection) -> None:
+    """Be the only transaction that declares queues, until it ends. On SQLite there is one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
 
 
 def forget_queue(connection: Connection, queue: str) -> None:

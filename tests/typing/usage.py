@@ -9,17 +9,22 @@ from typing import Annotated, Any, assert_type
 from engine import (
     NEVER,
     AsyncSession,
+    Command,
     Context,
     Depends,
     Engine,
     Event,
     EventData,
+    Query,
     Reject,
+    Rejected,
     RetryLater,
     RetryPolicy,
     Settings,
     WarrenError,
+    command_handler,
     handler,
+    query_handler,
 )
 
 
@@ -81,6 +86,33 @@ async def many(events: list[Event[OrderPlaced]], ctx: Context, client: Client) -
     assert_type(ctx.send(OrderPaid(order_id="o"), queue="billing"), Event[OrderPaid])
 
 
+class OutOfStock(EventData, type="order.out_of_stock"):
+    left: int
+
+
+class GetOrder(Query[OrderPlaced], type="order.get"):
+    order_id: str
+
+
+class ShipOrder(Command[list[str]], type="order.ship", key="order_id", rejections=(OutOfStock,)):
+    order_id: str
+
+
+class CloseShop(Command, type="shop.close"):
+    pass
+
+
+@query_handler(GetOrder, timeout=5, concurrency=32)
+async def get_order(query: Event[GetOrder]) -> OrderPlaced:
+    return OrderPlaced(order_id=query.data.order_id, total=Decimal(1))
+
+
+@command_handler(ShipOrder, retry=RetryPolicy(max_attempts=3), emits=[OrderPaid])
+async def ship(command: ShipOrder, ctx: Context, session: AsyncSession) -> list[str]:
+    assert_type(ctx.send(CloseShop()), Event[CloseShop])
+    raise Rejected(OutOfStock(left=0))
+
+
 @handler(OrderPlaced, idempotency_key=lambda event: event.id)
 def some(events: Sequence[Event[OrderPlaced]]) -> int:
     return len(events)
@@ -103,6 +135,17 @@ async def application() -> None:
     async with Engine.from_settings(Settings.load(app="shop")) as engine:
         published = await engine.publish(OrderPlaced(order_id="o-1", total=Decimal(1)))
         assert_type(published, Event[OrderPlaced])
+        assert_type(await engine.request(GetOrder(order_id="o-1"), timeout=5), OrderPlaced)
+        assert_type(await engine.request(ShipOrder(order_id="o-1")), list[str])
+        await engine.request(CloseShop())
+        assert_type(await engine.request(OrderPaid(order_id="o-1"), reply=int), int)
+        assert_type(await engine.send(CloseShop()), Event[CloseShop])
+        async for event in engine.subscribe("order.*"):
+            assert_type(event, Event[dict[str, Any]])
+        async with engine.subscribe(OrderPlaced, buffer=10) as events:
+            async for placed in events:
+                assert_type(placed, Event[OrderPlaced])
+                assert_type(events.missed, int)
 
 
 def refused(event: Event[OrderPlaced], ctx: Context) -> None:
@@ -119,9 +162,13 @@ def refused(event: Event[OrderPlaced], ctx: Context) -> None:
     Depends(client, scope="forever")  # error
     Depends("client")  # error
     RetryPolicy(rules={"ConnectionError": NEVER})  # error
-    ctx.send(OrderPaid(order_id="o"))  # error
+    ctx.send({"order_id": "o"})  # error
     ctx.delay(OrderPaid(order_id="o"))  # error
     handler(OrderPlaced, emits=["order.paid"])  # error
+    query_handler(OrderPlaced)  # error
+    query_handler(GetOrder, retry=NEVER)  # error
+    command_handler(ShipOrder, batch=5)  # error
+    ship_again: ShipOrder = GetOrder(order_id="o")  # error
     wider: Event[OrderEvent] = event
     narrower: Event[OrderPaid] = event  # error
-    print(wider, narrower, WarrenError)
+    print(wider, narrower, ship_again, WarrenError)

@@ -21,7 +21,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from engine.testing.conformance import content, deadletters, declaring, delays, delivery, load, publishing, requests, routing
+from engine.testing.conformance import (
+    content,
+    deadletters,
+    declaring,
+    delays,
+    delivery,
+    load,
+    publishing,
+    requests,
+    routing,
+)
 from engine.testing.conformance.bed import Check, Make, NotConforming
 
 __all__ = ["CHECKS", "Check", "Make", "NotConforming", "run_all"]

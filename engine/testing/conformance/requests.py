@@ -44,7 +44,9 @@ async def check_requests_are_told_of_refusals(make: Make) -> None:
     async with Bed(make) as bed:
         queue = await bed.queue("q")
         _, replies = await _replies(bed.broker)
-        results = await replies.publish([to_queue(queue, "1"), to_queue(bed.name("missing"), "2"), to_queue(queue, "3")])
+        results = await replies.publish(
+            [to_queue(queue, "1"), to_queue(bed.name("missing"), "2"), to_queue(queue, "3")]
+        )
         kinds = [None if result is None else type(result) for result in results]
         expect_equal(kinds, [None, Unroutable, None], "The results")
         expect_equal(ids_of(await bed.drain(queue)), ["1", "3"], "What arrived")
