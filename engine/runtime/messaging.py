@@ -53,6 +53,8 @@ class Messaging:
     def __init__(self) -> None:
         self._routes: dict[str, str] = {}
         self._subscribers: set[Subscriber[Any]] = set()
+        #: For a test that moves its own clock: real seconds that a request waits at most.
+        self.patience: float | None = None
 
     async def send(
         self,
@@ -72,11 +74,11 @@ class Messaging:
         if isinstance(command, Query):
             raise UsageError(f"{type(command).__name__} is a query, which somebody waits for", hint="Use request(…).")
         event, message = self._compose(command, id=id, correlation_id=correlation_id, causation_id=causation_id)
-        target = queue or await self._route(event.type)
+        target = queue or await self.route(event.type)
         try:
             await self._deliver(event, target, message)
         except Unroutable:
-            if queue is not None or (again := await self._route(event.type, anew=True)) == target:
+            if queue is not None or (again := await self.route(event.type, anew=True)) == target:
                 raise
             await self._deliver(event, again, message)  # its handler has another queue now
         return event
@@ -141,16 +143,17 @@ class Messaging:
         limits = Limits(size=self.settings.max_body)
         if len(message.body) > limits.size:
             raise UsageError(f"{name} has {len(message.body)} bytes, where {limits.size} are allowed (max_body)")
-        target = queue or await self._route(event.type)
+        target = queue or await self.route(event.type)
         message.headers = {**message.headers, names.DEADLINE: int((clock.now() + timeout) * 1000)}
         message.correlation_id = event.id  # what a reply repeats; the body has the chain's own
         what = f"{event.type} {event.id}"
         if self._requests is None:
             self._requests = Requests(self.broker)
         try:
-            answer = await self._requests.ask(Publication("", target, message), timeout)
+            patience = timeout if self.patience is None else self.patience
+            answer = await self._requests.ask(Publication("", target, message), patience)
         except TimeoutError:
-            raise await self._unanswered(what, target, timeout) from None
+            raise await self.unanswered(what, target, timeout) from None
         except Unroutable:
             self._routes.pop(event.type, None)
             raise
@@ -208,7 +211,7 @@ class Messaging:
         letter = Letter(event, Publication("", queue, message, mandatory=True))
         await publish_all(self.broker, [letter], timeout=self.timeout)
 
-    async def _route(self, kind: str, *, anew: bool = False) -> str:
+    async def route(self, kind: str, *, anew: bool = False) -> str:
         """The queue that takes such commands or queries; raises `Unroutable` where nobody is known to."""
         if (anew or kind not in self._routes) and self._database is not None:
             from engine.storage import workers
@@ -230,7 +233,7 @@ class Messaging:
             )
         raise Unroutable(f"Nobody is known to handle {kind}: {why}.", hint=hint)
 
-    async def _unanswered(self, what: str, queue: str, timeout: float) -> RequestTimeout:
+    async def unanswered(self, what: str, queue: str, timeout: float) -> RequestTimeout:
         """The error for a request that nobody answered: could anybody have?"""
         said, hint = f"what is with its queue {queue} could not be seen", "Is the broker reached?"
         with contextlib.suppress(BrokerError, TimeoutError):

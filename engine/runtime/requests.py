@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from contextvars import ContextVar
 
 from engine.brokers.base import Broker, Replies
 from engine.errors import BrokerError, BrokerUnavailable, RequestLost
 from engine.model.message import Delivery, Message, Publication
 
 logger = logging.getLogger("warren.requests")
+
+#: For tests: told when a request that this task makes was sent, or was not.
+on_sent: ContextVar[Callable[[], None] | None] = ContextVar("warren_on_sent", default=None)
 
 _HINT = "It may have been carried out or not. A query can be asked again; so can a command that is made for it."
 
@@ -70,6 +75,8 @@ class Requests:
             (answer,) = await way.publish([publication])
         except BrokerError as error:
             answer = error
+        if (sent := on_sent.get()) is not None:
+            sent()
         if answer is not None and not reply.done():
             reply.set_exception(_lost(answer) if isinstance(answer, BrokerUnavailable) else answer)
 

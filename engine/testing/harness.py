@@ -28,14 +28,17 @@ from engine.model.codec import to_message
 from engine.model.event import Event, EventData, new_event
 from engine.model.handler import assign_queues
 from engine.model.message import Message
+from engine.model.request import Request
 from engine.model.stats import HandlerStats
 from engine.runtime.application import Engine
 from engine.runtime.ids import new_id
+from engine.runtime.messaging import REQUEST_TIMEOUT
 from engine.runtime.worker import Worker
 from engine.settings import Project, Settings
 from engine.storage.database import Database
 from engine.storage.failure_search import Filter, search
 from engine.storage.failures import FailureRow
+from engine.testing.asking import ask
 from engine.testing.clock import Clock
 from engine.testing.gathering import Named, find, gather, load
 from engine.testing.story import Retry, Story
@@ -43,6 +46,8 @@ from engine.testing.story import Retry, Story
 __all__ = ["Clock", "Harness", "Unsettled", "load"]
 
 T = TypeVar("T")
+R = TypeVar("R")
+D = TypeVar("D", bound=EventData)
 
 #: Dead letters that a harness reads back.
 _MOST_DEAD = 100_000
@@ -112,6 +117,7 @@ class Harness:
                     _switch_off(worker)
                 #: An `engine.Engine` on the same broker, for code under test that publishes.
                 self.engine = await Engine(settings, broker=self._broker).__aenter__()
+                self.engine.patience = self._patience
             except BaseException:
                 await self._end()
                 raise
@@ -209,6 +215,20 @@ class Harness:
         whole = message if isinstance(message, Message) else Message(message)
         self.story.tell(f"published  {routing_key} {whole.message_id or 'without an id'}")
         await self.engine.publish_messages([(routing_key, whole)], delay=delay)
+
+    async def send(self, command: D, *, queue: str | None = None, id: str | None = None) -> Event[D]:
+        """Send a command to its handler, which nobody waits for."""
+        sent = await self.engine.send(command, queue=queue, id=id)
+        self.story.tell(f"sent       {sent.type} {sent.id}")
+        return sent
+
+    async def request(self, request: Request[R], *, timeout: float = REQUEST_TIMEOUT) -> R:
+        """Ask a query or command of its handler; the reply, or what `Engine.request` raises.
+
+        Its time-out is on the clock of the harness, which is moved as far as retries need; nobody waits really.
+        """
+        self.story.tell(f"requested  {type(request).__warren_type__}")
+        return await self._while_running(ask(self.engine, request, timeout, self.clock, self.settle, self._due))
 
     async def settle(self) -> None:
         """Wait until every message is handled, dead, or waits for its time.
@@ -317,7 +337,7 @@ class Harness:
         moments = [(await self._broker.standing()).due, self.worker.scheduler.soonest if ticks else None]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    async def _while_running(self, work: Coroutine[Any, Any, Any]) -> None:
+    async def _while_running(self, work: Coroutine[Any, Any, T]) -> T:
         """Await this, unless the worker ends before; raises what ended it."""
         task = asyncio.create_task(work)
         try:
@@ -325,7 +345,7 @@ class Harness:
             if not task.done():
                 await self._running
                 raise UsageError("the worker of the harness has ended", hint="Nothing but the harness may stop it.")
-            task.result()
+            return task.result()
         finally:
             task.cancel()
 
