@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.suites import engine, failures, monitor, peers, publishing, redriving, starting
+from benchmarks.suites import engine, failures, monitor, peers, publishing, redriving, requests, starting
 
 BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
     "consume": peers.consume,
     "emit": peers.emit,
     "metrics": peers.metrics,
     "publish": publishing.publish,
+    "requests": requests.requests,
     "redrive": redriving.redrive,
     "failures": failures.failing,
     "monitor": monitor.monitor,
