@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.errors import (
         AccessRefused,
+        ApplierFailed,
         BrokerError,
         BrokerUnavailable,
+        ConcurrencyConflict,
         ConfigurationError,
         DatabaseError,
         DatabaseNewer,
         DatabaseOutdated,
         DatabaseUnavailable,
         DecodingError,
+        EventTaken,
         ExchangeMissing,
         FilterError,
         HandlerTimeout,
+        HistoryError,
         PluginError,
         PublishRefused,
         QueueMissing,
@@ -37,31 +41,46 @@ if TYPE_CHECKING:
         RequestLost,
         RequestTimeout,
         RetryLater,
+        StreamArchived,
+        StreamError,
+        StreamMissing,
         TopologyMismatch,
+        UnknownEvent,
         Unroutable,
         UsageError,
         WarrenError,
     )
+    from engine.model.aggregate import Aggregate
+    from engine.model.applying import applies
     from engine.model.commands import command_handler, query_handler
     from engine.model.event import Event, EventData
     from engine.model.handler import handler
     from engine.model.request import Command, Query
     from engine.model.retry import NEVER, RetryPolicy
     from engine.model.scheduled import cron, every
+    from engine.model.stream import ANY_VERSION, NO_STREAM, StreamId
     from engine.runtime.application import Engine
     from engine.runtime.context import Context
     from engine.runtime.depends import Depends
+    from engine.runtime.event_log import Append, EventLog, LogEntry
     from engine.runtime.listening import Subscriber
+    from engine.runtime.repository import Repository
     from engine.settings import Settings
     from engine.storage.session import AsyncSession
 
 __all__ = (
+    "ANY_VERSION",
     "NEVER",
+    "NO_STREAM",
     "AccessRefused",
+    "Aggregate",
+    "Append",
+    "ApplierFailed",
     "AsyncSession",
     "BrokerError",
     "BrokerUnavailable",
     "Command",
+    "ConcurrencyConflict",
     "ConfigurationError",
     "Context",
     "DatabaseError",
@@ -73,9 +92,13 @@ __all__ = (
     "Engine",
     "Event",
     "EventData",
+    "EventLog",
+    "EventTaken",
     "ExchangeMissing",
     "FilterError",
     "HandlerTimeout",
+    "HistoryError",
+    "LogEntry",
     "PluginError",
     "PublishRefused",
     "Query",
@@ -84,6 +107,7 @@ __all__ = (
     "Reject",
     "Rejected",
     "ReplyInvalid",
+    "Repository",
     "RequestError",
     "RequestFailed",
     "RequestLost",
@@ -91,11 +115,17 @@ __all__ = (
     "RetryLater",
     "RetryPolicy",
     "Settings",
+    "StreamArchived",
+    "StreamError",
+    "StreamId",
+    "StreamMissing",
     "Subscriber",
     "TopologyMismatch",
+    "UnknownEvent",
     "Unroutable",
     "UsageError",
     "WarrenError",
+    "applies",
     "command_handler",
     "cron",
     "every",
@@ -109,6 +139,15 @@ _HOMES = {
     "Subscriber": "engine.runtime.listening",
     "command_handler": "engine.model.commands",
     "query_handler": "engine.model.commands",
+    "Repository": "engine.runtime.repository",
+    "LogEntry": "engine.runtime.event_log",
+    "EventLog": "engine.runtime.event_log",
+    "Append": "engine.runtime.event_log",
+    "StreamId": "engine.model.stream",
+    "NO_STREAM": "engine.model.stream",
+    "ANY_VERSION": "engine.model.stream",
+    "applies": "engine.model.applying",
+    "Aggregate": "engine.model.aggregate",
     "AsyncSession": "engine.storage.session",
     "Context": "engine.runtime.context",
     "Depends": "engine.runtime.depends",

@@ -16,6 +16,14 @@
     │   ├── DatabaseUnavailable   not reached, locked, full, read-only
     │   ├── DatabaseOutdated      older than the program: migrate it
     │   └── DatabaseNewer         newer than the program: upgrade the program
+    ├── StreamError
+    │   ├── ConcurrencyConflict   the stream is at another version than expected
+    │   ├── StreamMissing         nothing was ever appended to the stream
+    │   ├── StreamArchived        the stream's events were moved out of the log
+    │   ├── EventTaken            the log has an event of this id already
+    │   └── HistoryError          a stream from which no aggregate can be built
+    │       ├── UnknownEvent      an event of a type or version that the program does not know
+    │       └── ApplierFailed     an applier raised
     ├── DecodingError             a message that cannot be read; never retried
     ├── Reject                    raised by a handler: a dead letter at once
     ├── RetryLater                raised by a handler: an attempt that failed, with its own delay
@@ -157,6 +165,60 @@ class DatabaseOutdated(DatabaseError):
 
 class DatabaseNewer(DatabaseError):
     """The database is newer than the program."""
+
+
+class StreamError(WarrenError):
+    """A stream of the log was not read or not appended to; the log is as it was. `stream` is the one, as `account/a-1`."""
+
+    def __init__(self, message: str, *, stream: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.stream = stream
+
+
+class ConcurrencyConflict(StreamError):
+    """The stream is at another version than expected: somebody else appended to it meanwhile. Nothing was written.
+
+    `expected` and `actual` are versions, 0 for a stream without events; `actual` is None where the
+    transaction could not see it any more.
+    """
+
+    def __init__(self, stream: str, expected: int, actual: int | None) -> None:
+        here = "another version" if actual is None else f"version {actual}" if actual else "version 0: it has no events"
+        super().__init__(
+            f"the stream {stream} is not at the expected version {expected} but at {here}",
+            stream=stream,
+            hint="Load the aggregate again, and decide again on what it is now; `Repository.update` does.",
+        )
+        self.expected = expected
+        self.actual = actual
+
+
+class StreamMissing(StreamError):
+    """Nothing was ever appended to the stream, or nothing before the time that was asked for."""
+
+
+class StreamArchived(StreamError):
+    """The events of the stream were moved out of the log: nothing is read from it, or appended to it, any more."""
+
+
+class EventTaken(StreamError):
+    """The log has an event of this id already, elsewhere than where it was to be appended. Nothing was written."""
+
+
+class HistoryError(StreamError):
+    """The aggregate cannot be built from its stream. `version` is that of the event at which it stopped."""
+
+    def __init__(self, message: str, *, stream: str, version: int, hint: str = "") -> None:
+        super().__init__(message, stream=stream, hint=hint)
+        self.version = version
+
+
+class UnknownEvent(HistoryError):
+    """The stream has an event of a type, or of a schema version, that this program cannot read."""
+
+
+class ApplierFailed(HistoryError):
+    """An applier raised; its error is the `__cause__`."""
 
 
 class DecodingError(WarrenError):

@@ -29,10 +29,16 @@ from engine.settings import Settings
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from engine.model.aggregate import Aggregate
+    from engine.runtime.event_log import EventLog
+    from engine.runtime.places import Waiting
     from engine.runtime.promising import Outbox, Promises
+    from engine.runtime.repository import Repository
     from engine.storage.database import Database
-    from engine.storage.guest import Guest, GuestSession
+    from engine.storage.guest import AwaitedSession, Guest, GuestSession
+    from engine.storage.writer import Inlet
 
+A = TypeVar("A", bound="Aggregate")
 D = TypeVar("D", bound=EventData)
 T = TypeVar("T")
 
@@ -70,6 +76,7 @@ class Engine(Messaging):
         self._trouble: DatabaseError | None = None
         self._promises: Promises | None = None
         self._guest: Guest | None = None
+        self._appends: Inlet[Waiting] | None = None
         self._retrying: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._declaring = asyncio.Lock()
@@ -192,6 +199,27 @@ class Engine(Messaging):
         settings = self.settings
         return Outbox(self._guest, session, settings.exchange, self._compose, logged=settings.event_log)
 
+    def event_log(self, session: AwaitedSession | None = None) -> EventLog:
+        """The log of events, with its streams; each call in a transaction of its own, or all in the session's.
+
+        Sessions are those of `outbox`, and an `AsyncConnection`. Raises as `outbox` does.
+        """
+        from engine.runtime.event_log import EventLog
+        from engine.runtime.places import Alone, WithinSession
+
+        named = {"source": self.settings.app, "exchange": self.settings.exchange}
+        if session is None:
+            return EventLog(Alone(self._appending, timeout=self.timeout, **named))
+        if self._guest is None:
+            raise self._trouble or self._without("The log lies in the database")
+        return EventLog(WithinSession(self._guest, session, **named))
+
+    def repository(self, aggregate: type[A], session: AwaitedSession | None = None) -> Repository[A]:
+        """The aggregates of a class, loaded and saved in transactions of their own, or in the session's. As `event_log`."""
+        from engine.runtime.repository import Repository
+
+        return Repository(aggregate, self.event_log(session))
+
     async def publish_messages(
         self, messages: Sequence[tuple[str, Message]], *, delay: float = 0.0, mandatory: bool = False
     ) -> None:
@@ -294,6 +322,7 @@ class Engine(Messaging):
 
     async def _open_database(self) -> Database:
         # Imported here: an engine without a database starts sooner.
+        from engine.runtime.places import AppendSection
         from engine.runtime.promising import Promises
         from engine.storage.database import Database
         from engine.storage.guest import Guest
@@ -307,6 +336,7 @@ class Engine(Messaging):
                     raise
                 self._promises = Promises(self.broker, database, self.settings.app, self._prepare)
                 self._guest = Guest(database.address, self._promises.ended)
+                self._appends = database.writer.add(AppendSection())
                 self._database = database
         return self._database
 
@@ -315,6 +345,11 @@ class Engine(Messaging):
             await asyncio.sleep(RETRY_INTERVAL)
             with contextlib.suppress(DatabaseError):
                 await self._open_database()
+
+    async def _appending(self) -> tuple[Database, Promises, Inlet[Waiting]]:
+        database = await self._need_database("The log lies in the database")
+        assert self._promises and self._appends is not None  # noqa: PT018
+        return database, self._promises, self._appends
 
     async def _need_database(self, why: str) -> Database:
         _ = self.broker

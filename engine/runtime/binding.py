@@ -30,6 +30,7 @@ from engine.runtime.annotations import (
 )
 from engine.runtime.context import Context
 from engine.runtime.depends import Given, Plan, Replaced, Source, depends, the_context, the_event, the_session
+from engine.runtime.log_parameters import log_source
 from engine.runtime.providers import NOTHING
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def _wanted(subject: Subject, replaced: Replaced | None) -> _Wanted:
     plan = Plan(subject, batch=batch, replaced=replaced)
     sources: list[tuple[inspect.Parameter, Source]] = []
     types: list[Any] | None = None
+    logs = False
     for parameter, annotation in resolved:
         plain = strip(annotation)
         source: Source
@@ -163,6 +165,9 @@ def _wanted(subject: Subject, replaced: Replaced | None) -> _Wanted:
             source = the_context
         elif is_session(plain):
             source = the_session
+        elif (logged := log_source(plain)) is not None:
+            source = logged
+            logs = True
         elif parameter.default is not parameter.empty:
             continue
         else:
@@ -170,7 +175,8 @@ def _wanted(subject: Subject, replaced: Replaced | None) -> _Wanted:
                 subject, parameter.name, f"is annotated {inspect.formatannotation(annotation)}, which nothing can fill"
             )
         sources.append((parameter, source))
-    return _Wanted(sources, types, any(source is the_session for _, source in sources), batch, plan)
+    session = logs or any(source is the_session for _, source in sources)
+    return _Wanted(sources, types, session, batch, plan)
 
 
 def _agree(

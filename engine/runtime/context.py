@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -68,6 +68,7 @@ class Context:
         "detours",
         "emitted",
         "event",
+        "exchange",
         "handler",
         "max_attempts",
         "messages",
@@ -85,6 +86,7 @@ class Context:
         handler: str = "",
         deadline: float = float("inf"),
         source: str = "",
+        exchange: str = "events",
         emits: tuple[type[EventData], ...] = (),
         route: Callable[[str], str | None] = lambda _type: None,
         new_id: Callable[[], str] = new_id,
@@ -96,6 +98,8 @@ class Context:
         self.queue = queue
         self.handler = handler
         self.deadline = deadline
+        #: Where events go, unless a detour says otherwise.
+        self.exchange = exchange
         #: What was emitted or sent, in order, and the message that each will travel in.
         self.emitted: list[Event[Any]] = []
         self.messages: list[Message] = []
@@ -121,12 +125,7 @@ class Context:
         events with `cause` (the last one unless said). Raises `UsageError` for what is not an event, cannot be
         written or is not among the handler's `emits`, and once the handler has ended.
         """
-        if self._emits and not isinstance(data, self._emits):
-            raise UsageError(
-                f"{self.handler} emits {type(data).__name__}, "
-                f"but declares emits=[{', '.join(model.__name__ for model in self._emits)}]",
-                hint=f"Add {type(data).__name__} to emits= of @handler.",
-            )
+        self.check_emits(data)
         refuse_request(data, "emitted", "ctx.send")
         due = self._due(delay) if delay else None
         event = self._put(data, cause, metadata)
@@ -170,14 +169,31 @@ class Context:
         self._detour(Detour(queue, due))
         return event
 
-    def _put(self, data: D, cause: Event[Any] | None, metadata: Mapping[str, Any] | None) -> Event[D]:
+    def check_emits(self, data: object) -> None:
+        """Raise `UsageError` for what is not among the handler's `emits`, where it declares any."""
+        if self._emits and not isinstance(data, self._emits):
+            raise UsageError(
+                f"{self.handler} emits {type(data).__name__}, "
+                f"but declares emits=[{', '.join(model.__name__ for model in self._emits)}]",
+                hint=f"Add {type(data).__name__} to emits= of @handler.",
+            )
+
+    def take(self, events: Sequence[Event[Any]], messages: Sequence[Message]) -> None:
+        """For the engine: have these published with the handler's commit."""
+        self.emitted.extend(events)
+        self.messages.extend(messages)
+
+    def compose(
+        self, data: D, *, cause: Event[Any] | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> Event[D]:
+        """For the engine: the event of a payload, as this handler would emit it."""
         if self._closed:
             raise UsageError(
                 f"{self.handler or 'the handler'} has ended; {type(data).__name__} was emitted too late",
                 hint="Await all that the handler starts before it returns.",
             )
         cause = cause or self.event
-        event = new_event(
+        return new_event(
             data,
             id=self._new_id(),
             now=self._clock(),
@@ -186,6 +202,9 @@ class Context:
             causation_id=cause.id,
             metadata=metadata,
         )
+
+    def _put(self, data: D, cause: Event[Any] | None, metadata: Mapping[str, Any] | None) -> Event[D]:
+        event = self.compose(data, cause=cause, metadata=metadata)
         # Written now, so that a payload which cannot be written fails at the user's own line.
         self.messages.append(to_message(event))
         self.emitted.append(event)

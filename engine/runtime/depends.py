@@ -26,6 +26,7 @@ from engine.runtime.annotations import (
     strip,
 )
 from engine.runtime.context import Context
+from engine.runtime.log_parameters import log_source
 
 Scope: TypeAlias = Literal["message", "worker"]
 
@@ -36,7 +37,7 @@ class Depends:
 
     The provider is a plain or async function that returns the value, or a plain or async
     generator that yields it once and is closed afterwards. It may ask for `Context`, `Event`,
-    `AsyncSession` and other `Depends`; one of the scope "worker" only for others of that scope. A
+    `AsyncSession`, `EventLog`, `Repository[…]` and other `Depends`; one of the scope "worker" only for others of that scope. A
     plain one is called on the event loop, so it must not block. Raises `PluginError`.
     """
 
@@ -173,6 +174,9 @@ class Plan:
             source = the_context
         elif is_session(plain):
             source = the_session
+        elif (logged := log_source(plain)) is not None:
+            source = logged
+            self.wants_session = True
         elif event_types(plain) is not None or batch_types(plain) is not None:
             if self._batch is not (batch_types(plain) is not None):
                 wrong = (

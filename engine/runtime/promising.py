@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.brokers.base import Broker
-from engine.errors import DatabaseError
+from engine.errors import BrokerError, DatabaseError
 from engine.model.event import Event, EventData
 from engine.model.message import Message
 from engine.model.outgoing import Kind, Outgoing
@@ -136,6 +136,7 @@ class Promises:
         self._taken = 0
         self._settled = asyncio.Event()
         self._settled.set()
+        self._opening = asyncio.Lock()
 
     def ended(self, ids: Sequence[str], when: Sequence[float]) -> None:
         """A transaction with these rows has ended; from any thread. Look for them so many seconds from now."""
@@ -144,9 +145,23 @@ class Promises:
         except RuntimeError:  # the loop is closed: the workers will find the rows
             return
 
-    def _expect(self, ids: Sequence[str], when: Sequence[float]) -> None:
+    async def relay(self) -> Relay | None:
+        """What publishes this engine's own rows, for rows that are written under `owner`; None while there is no broker."""
+        if self._relay is None:
+            self._start()
+            try:
+                async with self._opening:
+                    await self._open()
+            except BrokerError as error:
+                logger.warning("events are left to the workers to be published: %s", error.message)
+        return self._relay
+
+    def _start(self) -> None:
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._run(), name="warren-outbox")]
+
+    def _expect(self, ids: Sequence[str], when: Sequence[float]) -> None:
+        self._start()
         for seconds in when:
             self._taken += 1
             self._settled.clear()
@@ -161,7 +176,8 @@ class Promises:
             while not self._ended.empty():
                 groups.append(self._ended.get_nowait())
             try:
-                relay = self._relay or await self._open()
+                async with self._opening:
+                    relay = await self._open()
                 if ids := list(dict.fromkeys(row_id for group in groups for row_id in group)):
                     await relay.claim(ids)
                 await relay.find_strays()
@@ -182,6 +198,8 @@ class Promises:
             return ()
 
     async def _open(self) -> Relay:
+        if self._relay is not None:
+            return self._relay
         await self._prepare()
         if self._liveness is None:
             name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"

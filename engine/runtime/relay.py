@@ -90,7 +90,7 @@ class Relay:
         self._broker = broker
         self._database = database
         self._app = app
-        self._owner = owner
+        self.owner = owner
         self._alive = alive
         self._redeclare = redeclare
         self._rows: deque[Outgoing] = deque()
@@ -194,7 +194,7 @@ class Relay:
         """What no broker can carry becomes a failure, whole as the table has it."""
         now = clock.now()
         try:
-            await self._database.write(lambda connection: give_up(connection, self._owner, hopeless, now))
+            await self._database.write(lambda connection: give_up(connection, self.owner, hopeless, now))
         except Exception:
             logger.exception("messages of the outbox can neither be published nor made failures")
             asyncio.get_running_loop().call_later(LONGEST_BACKOFF, self.send, [row for row, _ in hopeless])
@@ -228,20 +228,20 @@ class Relay:
 
     async def claim(self, ids: Sequence[str]) -> None:
         """Publish those of these committed rows that nobody else has taken on."""
-        self.send(await self._database.write(lambda connection: outbox.claim(connection, self._owner, ids)))
+        self.send(await self._database.write(lambda connection: outbox.claim(connection, self.owner, ids)))
 
     async def sweep(self) -> int:
         """Adopt rows without a living owner; returns how many."""
         owners = await self._database.read(outbox.owners)
-        if self._owner in owners:
+        if self.owner in owners:
             await self.find_strays()
-        if all(owner == self._owner for owner in owners):
+        if all(owner == self.owner for owner in owners):
             return 0
-        others = [owner for owner in owners if owner is not None and owner != self._owner]
+        others = [owner for owner in owners if owner is not None and owner != self.owner]
         dead = [owner for owner in others if not self._alive(owner)]
         if not dead and None not in owners:
             return 0
-        rows = await self._database.write(lambda connection: outbox.adopt(connection, self._owner, dead, 4 * GROUP))
+        rows = await self._database.write(lambda connection: outbox.adopt(connection, self.owner, dead, 4 * GROUP))
         self.send(row for row in rows if row.id not in self._unsent)
         return len(rows)
 
@@ -255,7 +255,7 @@ class Relay:
             return
         self._looked = time.monotonic()
         before = clock.now() - age
-        ids = await self._database.read(lambda connection: outbox.owned(connection, self._owner, before, 4 * GROUP))
+        ids = await self._database.read(lambda connection: outbox.owned(connection, self.owner, before, 4 * GROUP))
         unknown = {row_id for row_id in ids if row_id not in self._unsent}
         strays = sorted(unknown & self._suspects)
         self._suspects = unknown.difference(strays)

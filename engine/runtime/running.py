@@ -84,6 +84,7 @@ class Runner:
             queue=queue,
             handler=self.name,
             source=app,
+            exchange=exchange,
             emits=invoke.spec.emits,
             route=route,
         )

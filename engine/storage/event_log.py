@@ -14,7 +14,7 @@ from datetime import UTC
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from engine.model import headers as names
 from engine.model.event import Event
@@ -48,10 +48,8 @@ _COLUMNS = (
     "body",
 )
 # Only for the id: a version that is taken in a stream is an error.
-_INSERT = (
-    f"INSERT INTO warren_events ({', '.join(_COLUMNS)})"
-    f" VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (event_id) DO NOTHING"
-)
+_INSERT_NEW = f"INSERT INTO warren_events ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_INSERT = f"{_INSERT_NEW} ON CONFLICT (event_id) DO NOTHING"
 _JSON = "application/json"
 
 
@@ -168,6 +166,22 @@ def append_as_guest(connection: Connection, entries: Sequence[Entry], *, now: fl
         announce(connection)
         statement = conflict_insert(connection, _events).on_conflict_do_nothing(index_elements=["event_id"])
         connection.execute(statement, [dict(zip(_COLUMNS, _stored(entry, now), strict=True)) for entry in entries])
+
+
+def append_new(connection: Connection, entries: Sequence[Entry], *, now: float) -> None:
+    """Append events that are not there yet. Raises SQLAlchemy's `IntegrityError` where an id or a version is taken."""
+    if entries:
+        announce(connection)
+        run_many(connection, _INSERT_NEW, [_stored(entry, now) for entry in entries])
+
+
+def append_new_as_guest(connection: Connection, entries: Sequence[Entry], *, now: float) -> None:
+    """The same on a connection of the application's, whatever its driver."""
+    if entries:
+        announce(connection)
+        connection.execute(
+            insert(_events), [dict(zip(_COLUMNS, _stored(entry, now), strict=True)) for entry in entries]
+        )
 
 
 def get_many(connection: Connection, positions: Sequence[int]) -> list[EventDetail]:

@@ -31,13 +31,15 @@ _TYPES = (
 class EventFilter:
     """Which events are meant; what is None does not matter. Times in seconds since the epoch.
 
-    `types` are types or topic patterns (`order.*`, `order.#`), any of which will do. `since` and `until` are about when
+    `types` are types or topic patterns (`order.*`, `order.#`), any of which will do. `in_stream` wants those that belong to
+    the stream of an aggregate, or only the others. `since` and `until` are about when
     an event was written to the log. `out_by` leaves out what is delayed beyond this time, and what was cancelled.
     """
 
     types: Sequence[str] | None = None
     aggregate_type: str | None = None
     aggregate_id: str | None = None
+    in_stream: bool | None = None
     correlation_id: str | None = None
     event_ids: Sequence[str] | None = None
     origin: Origin | None = None
@@ -117,6 +119,8 @@ def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
         )
     if wanted.event_ids is not None:
         found.append(column.event_id.in_(wanted.event_ids))
+    if wanted.in_stream is not None:
+        found.append(column.version.is_not(None) if wanted.in_stream else column.version.is_(None))
     if wanted.origin is not None:
         found.append(column.origin == wanted.origin.value)
     if wanted.since is not None:

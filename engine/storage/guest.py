@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 from engine.errors import UsageError
 from engine.model.outgoing import Outgoing
-from engine.storage import delayed, event_log, outbox
+from engine.storage import delayed, event_log, outbox, streams
 from engine.storage.event_log import Entry, Origin
 from engine.storage.identity import Identity, identify, identify_address, identify_file
 from engine.storage.tables import DelayedRow, OutboxRow
@@ -31,6 +31,9 @@ GuestSession: TypeAlias = (
 
 #: Seconds after a row was written on a plain connection at which it may have been committed.
 CONNECTION_LOOKS = (0.05, 0.25)
+
+#: The same for what runs its work on a connection itself.
+AwaitedSession: TypeAlias = "GuestSession | AsyncConnection"
 
 
 class Guest:
@@ -75,6 +78,26 @@ class Guest:
         if cancellable is not None and row.due is not None:
             waiting = delayed.Fate.WAITING.value
             session.add(DelayedRow(event_id=cancellable, state=waiting, due=row.due, changed=row.created))
+
+    def appended(self, session: Session | Connection, commit: streams.Commit) -> streams.Appended:
+        """Append events to streams at once, within the session's transaction; what publishes them is written with them.
+
+        Raises a `StreamError`, and `UsageError` as `put` does.
+        """
+        done = streams.one(self.connection(session), commit, guest=True)
+        if isinstance(session, Connection):
+            self._ended([row.id for row in done.rows], CONNECTION_LOOKS)
+        elif done.rows:
+            self._listen(session).update({row.id: row for row in done.rows})
+        return done
+
+    def connection(self, session: Session | Connection) -> Connection:
+        """The connection of the session's transaction; raises `UsageError` as `put` does."""
+        found = session
+        if not isinstance(found, Connection):
+            found = found.connection(bind_arguments={"mapper": OutboxRow})
+        self._verify(found)
+        return found
 
     def _listen(self, session: Session) -> dict[str, Outgoing]:
         """The rows that the session's present transaction has taken along, by id."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from engine.model.outgoing import Kind, Outgoing
 from engine.storage import tables
@@ -33,6 +33,12 @@ def add(connection: Connection, owner: str | None, rows: Sequence[Outgoing]) -> 
     """Write rows for `owner` to relay, or for any worker if None. A row whose id is there stays as it is."""
     if rows:
         run_many(connection, _INSERT, [_stored(owner, row) for row in rows])
+
+
+def add_as_guest(connection: Connection, rows: Sequence[Outgoing]) -> None:
+    """Write rows for any worker to relay, on a connection of the application's, whatever its driver."""
+    if rows:
+        connection.execute(insert(_outbox), [stored(row) for row in rows])
 
 
 def remove(connection: Connection, ids: Sequence[str]) -> None:

@@ -15,7 +15,12 @@ def run_many(connection: Connection, text: str, rows: list[tuple[Any, ...]]) -> 
 
     The values reach the driver as they are: text, bytes, numbers and None.
     """
-    return connection.exec_driver_sql(text if connection.dialect.name == "sqlite" else _for_psycopg(text), rows)
+    return connection.exec_driver_sql(for_driver(connection, text), rows)
+
+
+def for_driver(connection: Connection, text: str) -> str:
+    """SQL with `?` for parameters as the driver of one of our own connections takes it."""
+    return text if connection.dialect.name == "sqlite" else _for_psycopg(text)
 
 
 def upsert(

@@ -426,6 +426,34 @@ class EventRow(WarrenTable, table=True):
     body: bytes = Field(sa_type=LargeBinary)
 
 
+class SnapshotRow(WarrenTable, table=True):
+    """What an aggregate was at one version of its stream: the newest for each schema of its state.
+
+    `event_id` is that of the last event in it; `taken` when it was written.
+    """
+
+    __tablename__ = "warren_snapshots"
+
+    aggregate_type: str = Field(primary_key=True, sa_type=Text)
+    aggregate_id: str = Field(primary_key=True, sa_type=Text)
+    schema_: str = Field(primary_key=True, sa_type=Text, sa_column_kwargs={"name": "schema"})
+    version: int = Field(sa_type=_BIG)
+    event_id: str = Field(sa_type=Text)
+    state: bytes = Field(sa_type=LargeBinary)
+    taken: float
+
+
+class ArchivedStreamRow(WarrenTable, table=True):
+    """A stream whose events were moved out of the log; nothing is appended to it any more."""
+
+    __tablename__ = "warren_archived_streams"
+
+    aggregate_type: str = Field(primary_key=True, sa_type=Text)
+    aggregate_id: str = Field(primary_key=True, sa_type=Text)
+    version: int = Field(sa_type=_BIG)
+    archived: float
+
+
 class MetaRow(WarrenTable, table=True):
     """Facts about the database itself, such as the oldest program that may still use it."""
 
@@ -459,4 +487,6 @@ operations = _table(OperationRow)
 operation_items = _table(OperationItemRow)
 edits = _table(EditRow)
 events = _table(EventRow)
+snapshots = _table(SnapshotRow)
+archived_streams = _table(ArchivedStreamRow)
 meta = _table(MetaRow)
