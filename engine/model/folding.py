@@ -150,7 +150,7 @@ def schema_of(cls: type[Aggregate]) -> str:
 def dump_state(aggregate: Aggregate) -> bytes:
     """The state as JSON. Raises `UsageError` for what JSON cannot carry."""
     try:
-        return aggregate.__pydantic_serializer__.to_json(aggregate, by_alias=True)
+        return aggregate.__pydantic_serializer__.to_json(aggregate, by_alias=True, warnings=False)
     except PydanticSerializationError as error:
         raise UsageError(
             f"the state of {type(aggregate).__name__} {aggregate.id} cannot be written as a snapshot: {error}",

@@ -1,0 +1,416 @@
+"""Aggregates loaded and saved: alone, in the application's transaction, in a handler's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from engine.errors import (
+    ApplierFailed,
+    ConcurrencyConflict,
+    EventTaken,
+    HistoryError,
+    StreamMissing,
+    UnknownEvent,
+    UsageError,
+)
+from engine.model.aggregate import Aggregate, applies
+from engine.model.event import EventData
+from engine.model.stream import ANY_VERSION, NO_STREAM, StreamId
+from engine.model.topology import Binding, Exchange, Queue, Topology
+from engine.runtime.application import Engine
+from engine.runtime.event_log import Append
+from engine.storage import outbox
+from engine.storage.database import Database
+from handlers.bank import Account, AccountOpened, InsufficientFunds, MoneyDeposited
+from tests.runtime.test_promising import ASYNC, url_of
+from tests.support.workers import Fleet
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path, app: str) -> AsyncIterator[Engine]:
+    """An engine on the embedded broker and either database, with a queue `all` that gets every event."""
+    database = None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    fleet = Fleet(tmp_path, f"embedded://{tmp_path}/broker.db", app, database)
+    await (await Database.open(fleet.database, migrate=True)).close()
+    async with Engine(fleet.settings()) as made:
+        exchange = made.settings.exchange
+        await made.broker.declare(Topology((Exchange(exchange),), (Queue("all"),), (Binding(exchange, "all", "#"),)))
+        yield made
+
+
+def database_of(engine: Engine) -> Database:
+    assert engine._database is not None
+    return engine._database
+
+
+async def opened(engine: Engine, *ids: str, balance: int = 0) -> None:
+    for name in ids:
+        account = Account.open(name, "alice")
+        if balance:
+            account.deposit(Decimal(balance))
+        await engine.repository(Account).save(account)
+
+
+async def balances(engine: Engine, *ids: str) -> list[int]:
+    return [int((await engine.repository(Account).load(name)).balance) for name in ids]
+
+
+async def published(engine: Engine, count: int) -> None:
+    """So many events must reach the queue, and no row may wait any more."""
+    async with asyncio.timeout(20):
+        while await database_of(engine).read(outbox.pending):
+            await asyncio.sleep(0.01)
+    depth = (await engine.broker.depths(["all"]))["all"]
+    assert depth is not None
+    assert depth.ready == count
+
+
+async def test_what_was_saved_is_loaded_and_published(engine: Engine) -> None:
+    accounts = engine.repository(Account)
+    account = Account.open("a-1", "alice")
+    account.deposit(Decimal("9.50"))
+    await accounts.save(account, correlation_id="visit-7")
+    assert (account.version, account.pending) == (2, ())
+    await accounts.save(account)  # nothing to save
+    again = await accounts.load("a-1")
+    assert (again, again.version, again.id) == (account, 2, "a-1")
+    entries = [entry async for entry in accounts.history("a-1")]
+    assert [(entry.version, entry.event.type) for entry in entries] == [(1, "account.opened"), (2, "account.deposited")]
+    assert {entry.event.correlation_id for entry in entries} == {"visit-7"}
+    assert entries[1].event.data == {"account_id": "a-1", "amount": "9.50", "transfer_id": None}
+    assert entries[1].event.metadata == {"streamVersion": 2}
+    await published(engine, 2)
+
+
+async def test_a_stale_aggregate_is_not_saved(engine: Engine) -> None:
+    await opened(engine, "a-1", balance=10)
+    accounts = engine.repository(Account)
+    one, other = await accounts.load("a-1"), await accounts.load("a-1")
+    one.withdraw(Decimal(7))
+    await accounts.save(one)
+    other.withdraw(Decimal(7))
+    with pytest.raises(ConcurrencyConflict) as caught:
+        await accounts.save(other)
+    assert (caught.value.stream, caught.value.expected, caught.value.actual) == ("account/a-1", 2, 3)
+    with pytest.raises(ConcurrencyConflict):
+        await accounts.save(Account.open("a-1", "mallory"))
+    assert await balances(engine, "a-1") == [3]
+    await published(engine, 3)
+
+
+async def test_a_command_is_repeated_on_a_conflict_and_nothing_is_lost(engine: Engine) -> None:
+    await opened(engine, "a-1", balance=10)
+    accounts = engine.repository(Account)
+    await asyncio.gather(
+        *(accounts.update(lambda account: account.deposit(Decimal(1)), "a-1", attempts=100) for _ in range(20))
+    )
+    assert await balances(engine, "a-1") == [30]
+    with pytest.raises(InsufficientFunds):
+        await accounts.update(lambda account: account.withdraw(Decimal(31)), "a-1")
+    assert await accounts.update(lambda account: account.version, "a-1") == 22
+    with pytest.raises(UsageError, match="one aggregate twice"):
+        await accounts.update(lambda a, b: None, "a-1", "a-1")
+
+
+async def test_a_command_that_always_conflicts_gives_up(engine: Engine) -> None:
+    await opened(engine, "a-1")
+    accounts, log = engine.repository(Account), engine.event_log()
+    tried: list[int] = []
+    stream = StreamId("account", "a-1")
+
+    async def disturbed(*given: Any, **more: Any) -> Any:
+        await log.append(stream, MoneyDeposited(account_id="a-1", amount=Decimal(1)), expected=ANY_VERSION)
+        return await append(*given, **more)
+
+    append = accounts.log.place.append
+    accounts.log.place.append = disturbed  # type: ignore[method-assign]  # somebody is always quicker
+    with pytest.raises(ConcurrencyConflict):
+        await accounts.update(lambda account: (tried.append(1), account.deposit(Decimal(1))), "a-1", attempts=3)
+    assert len(tried) == 3
+
+
+async def test_two_accounts_are_saved_together_or_not_at_all(engine: Engine) -> None:
+    await opened(engine, "a-1", "a-2", balance=100)
+    accounts = engine.repository(Account)
+
+    def move(source: Account, target: Account) -> None:
+        source.withdraw(Decimal(4))
+        target.deposit(Decimal(4))
+
+    await accounts.update(move, "a-1", "a-2")
+    assert await balances(engine, "a-1", "a-2") == [96, 104]
+    source, target = await accounts.load("a-1"), await accounts.load("a-2")
+    await accounts.update(lambda account: account.deposit(Decimal(1)), "a-2")
+    move(source, target)
+    with pytest.raises(ConcurrencyConflict):
+        await accounts.save(source, target)
+    assert await balances(engine, "a-1", "a-2") == [96, 105]
+    await asyncio.gather(*(accounts.update(move, *pair, attempts=100) for pair in [("a-1", "a-2"), ("a-2", "a-1")] * 5))
+    assert sum(await balances(engine, "a-1", "a-2")) == 201
+
+
+async def test_an_aggregate_as_it_was(engine: Engine) -> None:
+    await opened(engine, "a-1", balance=10)
+    accounts = engine.repository(Account)
+    await accounts.update(lambda account: account.withdraw(Decimal(1)), "a-1")
+    times = [entry.event.timestamp async for entry in accounts.history("a-1")]
+    await accounts.snapshot(await accounts.load("a-1"))
+    assert [(await accounts.load("a-1", version=version)).balance for version in (1, 2, 3)] == [0, 10, 9]
+    assert (await accounts.load("a-1", as_of=times[1])).balance == 10
+    assert (await accounts.load("a-1", as_of=times[2] + timedelta(days=1))).balance == 9
+    with pytest.raises(StreamMissing, match="has no events up to"):
+        await accounts.load("a-1", as_of=times[0] - timedelta(seconds=1))
+    with pytest.raises(UsageError, match="has no version 4: it is at 3"):
+        await accounts.load("a-1", version=4)
+    with pytest.raises(UsageError, match="count from 1"):
+        await accounts.load("a-1", version=0)
+    with pytest.raises(UsageError, match="no time zone"):
+        await accounts.load("a-1", as_of=datetime(2026, 1, 1))  # noqa: DTZ001
+    with pytest.raises(StreamMissing, match="account/a-9 has no events"):
+        await accounts.load("a-9")
+    assert await accounts.find("a-9") is None
+
+
+# --- snapshots ------------------------------------------------------------------------------
+
+
+async def snapshots(engine: Engine) -> list[tuple[str, int]]:
+    rows = await database_of(engine).read(
+        lambda connection: connection.execute(text("SELECT schema, version FROM warren_snapshots ORDER BY 1")).all()
+    )
+    return [(row.schema, row.version) for row in rows]
+
+
+async def write(engine: Engine, statement: str, **values: Any) -> None:
+    await database_of(engine).write(lambda connection: connection.execute(text(statement), values))
+
+
+class Tally(Aggregate, type="account", snapshot_every=3, ignores=("account.opened",)):
+    """Another look at accounts."""
+
+    moves: int = 0
+
+    @applies
+    def _moved(self, event: MoneyDeposited) -> None:
+        self.moves += 1
+
+
+class TallyOfToday(Aggregate, type="account", snapshot_every=3, snapshot_version=2, ignores=("account.opened",)):
+    moves: int = 0
+
+    @applies(MoneyDeposited)
+    def _moved(self, event: MoneyDeposited) -> None:
+        self.moves += 10
+
+
+async def test_snapshots_are_taken_as_events_come_and_each_schema_has_its_own(engine: Engine) -> None:
+    await opened(engine, "a-1", balance=1)
+    tallies = engine.repository(Tally)
+    assert await snapshots(engine) == []
+
+    def count(tally: Tally) -> None:
+        tally.emit(MoneyDeposited(account_id="a-1", amount=Decimal(1)))
+
+    await tallies.update(count, "a-1")
+    ((schema, version),) = await snapshots(engine)
+    assert version == 3
+    for _ in range(4):
+        await tallies.update(count, "a-1")
+    assert await snapshots(engine) == [(schema, 6)]
+    # What comes from a snapshot is what comes from the events.
+    assert (await tallies.load("a-1")).moves == 6
+    # Another schema begins at the first event, and keeps a snapshot of its own.
+    assert (await engine.repository(TallyOfToday).load("a-1")).moves == 60
+    assert {each for each in await snapshots(engine) if each[0] != schema} == {(schema_of_today(), 7)}
+
+
+def schema_of_today() -> str:
+    from engine.model.folding import schema_of
+
+    return schema_of(TallyOfToday)
+
+
+async def test_a_snapshot_is_where_a_load_begins(engine: Engine) -> None:
+    await opened(engine, "a-1", balance=5)
+    accounts = engine.repository(Account)
+    await accounts.snapshot(await accounts.load("a-1"))
+    await write(engine, "UPDATE warren_snapshots SET state = :state", state=b'{"owner": "bob", "balance": "70"}')
+    await accounts.update(lambda account: account.deposit(Decimal(1)), "a-1")
+    assert await balances(engine, "a-1") == [71]
+    with pytest.raises(UsageError, match="not saved"):
+        await accounts.snapshot(Account.open("a-2", "alice"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE warren_snapshots SET state = :state",
+        "UPDATE warren_snapshots SET version = 9",
+        "UPDATE warren_snapshots SET version = 1",
+        "UPDATE warren_snapshots SET event_id = 'other'",
+    ],
+)
+async def test_a_snapshot_that_does_not_fit_is_built_anew(
+    engine: Engine, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await opened(engine, "a-1", balance=5)
+    accounts = engine.repository(Account)
+    await accounts.snapshot(await accounts.load("a-1"))
+    before = await snapshots(engine)
+    await write(engine, damage, **({"state": b'{"owner": [], "balance": "x"}'} if ":state" in damage else {}))
+    assert await balances(engine, "a-1") == [5]
+    assert "does not fit and is built anew" in caplog.text
+    assert await snapshots(engine) == before
+    caplog.clear()
+    assert await balances(engine, "a-1") == [5]
+    assert "does not fit" not in caplog.text
+
+
+# --- what is wrong with a stream ------------------------------------------------------------
+
+
+class Closed(EventData, type="account.closed"):
+    reason: str = ""
+
+
+class OpenedLater(EventData, type="account.opened", version=2):
+    owner: int
+
+
+async def log_of(engine: Engine) -> list[Any]:
+    return await database_of(engine).read(
+        lambda connection: [tuple(row) for row in connection.execute(text("SELECT * FROM warren_events ORDER BY 1"))]
+    )
+
+
+async def test_a_stream_that_no_aggregate_can_be_built_from(engine: Engine) -> None:
+    class Brittle(Aggregate, type="account"):
+        @applies(AccountOpened)
+        def _opened(self, event: AccountOpened) -> None:
+            raise LookupError("not ready")
+
+    log = engine.event_log()
+    await log.append(
+        StreamId("account", "unknown"), AccountOpened(account_id="unknown", owner="a"), Closed(), expected=0
+    )
+    await log.append(StreamId("account", "newer"), OpenedLater(owner=5), expected=0)
+    await log.append(StreamId("account", "gap"), Closed(), Closed(), Closed(), expected=0)
+    await write(engine, "DELETE FROM warren_events WHERE aggregate_id = 'gap' AND version = 2")
+    await log.append(StreamId("account", "broken"), AccountOpened(account_id="broken", owner="a"), expected=0)
+    await write(
+        engine,
+        "UPDATE warren_events SET body = :body WHERE aggregate_id = 'broken'",
+        body=b'{"eventType":"account.opened","data":{"owner":7},"metadata":{"streamVersion":1}}',
+    )
+    await log.append(StreamId("account", "fine"), AccountOpened(account_id="fine", owner="a"), expected=0)
+    before = await log_of(engine)
+    accounts = engine.repository(Account)
+    for name, error, version, words in (
+        ("unknown", UnknownEvent, 2, "account.closed at version 2 of account/unknown is not known to Account"),
+        ("newer", UnknownEvent, 1, "has schema version 2, and Account knows it up to 1"),
+        ("broken", UnknownEvent, 1, "cannot be read: the payload of account.opened is refused: data.account_id"),
+    ):
+        with pytest.raises(error, match=words) as caught:
+            await accounts.load(name)
+        assert isinstance(caught.value, HistoryError)
+        assert (caught.value.stream, caught.value.version) == (f"account/{name}", version)
+        assert caught.value.hint
+
+    class Keeper(Aggregate, type="account", ignores=("account.closed",)):
+        pass
+
+    with pytest.raises(HistoryError, match="lacks version 2: after 1 comes 3"):
+        await engine.repository(Keeper).load("gap")
+    with pytest.raises(ApplierFailed, match="raised at version 1 of account/fine: LookupError: not ready") as failed:
+        await engine.repository(Brittle).load("fine")
+    assert isinstance(failed.value.__cause__, LookupError)
+    assert await log_of(engine) == before
+
+
+async def test_a_body_that_another_program_wrote_is_read_all_the_same(engine: Engine) -> None:
+    await opened(engine, "a-1", balance=5)
+    await write(
+        engine,
+        "UPDATE warren_events SET body = :body WHERE version = 2",
+        body=b'{ "eventType": "account.deposited", "data": {"amount": 6, "account_id": "a-1"} }',
+    )
+    assert await balances(engine, "a-1") == [6]
+
+
+# --- the log itself -------------------------------------------------------------------------
+
+
+async def test_the_log_alone(engine: Engine) -> None:
+    log = engine.event_log()
+    stream, other = StreamId("account", "a-1"), StreamId("note", "n-1")
+    assert await log.append(stream, Closed(), expected=NO_STREAM, metadata={"who": "me"}) == 1
+    made = [entry async for entry in log.read(stream, Closed)]
+    assert made[0].event.data == Closed()
+    assert made[0].event.metadata == {"who": "me", "streamVersion": 1}
+    assert made[0].event.aggregate_id == "a-1"
+    assert await log.append(stream, made[0].event, expected=0) == 1  # appended before
+    with pytest.raises(EventTaken):
+        await log.append(
+            other, made[0].event.__class__(Closed(), "account.closed", made[0].event.id, datetime.now(UTC)), expected=0
+        )
+    both = [Append(stream, [Closed(reason="x")], 1), Append(other, [Closed()], NO_STREAM)]
+    assert await log.append_all(both, publish=False) == [2, 1]
+    with pytest.raises(ConcurrencyConflict):
+        await log.append_all(both)
+    assert (await log.version(stream), await log.version(other)) == (2, 1)
+    assert [entry.version async for entry in log.read(stream, after=1)] == [2]
+    with pytest.raises(UsageError, match="is about account/a-2"):
+        await log.append(stream, MoneyDeposited(account_id="a-2", amount=Decimal(1)), expected=2)
+    with pytest.raises(UsageError, match="nothing is to be appended"):
+        await log.append(stream, expected=2)
+    everything = [(entry.position, entry.version) async for entry in log.read_all()]
+    assert [version for _, version in everything] == [1, 2, 1]
+    found = log.read_all(after=everything[0][0], stream=stream, types=["account.*"])
+    assert [entry.event.data async for entry in found] == [{"reason": "x"}]
+    await published(engine, 1)
+
+
+async def test_with_a_session_of_the_application(engine: Engine) -> None:
+    source = create_async_engine(url_of(engine.settings.database_url, ASYNC))
+    async with AsyncSession(source) as session:
+        accounts = engine.repository(Account, session)
+        await accounts.save(Account.open("a-1", "alice"))
+        await session.rollback()
+        await accounts.save(Account.open("a-1", "bob"))
+        account = await accounts.load("a-1")
+        assert await engine.repository(Account).find("a-1") is None
+        await session.commit()
+        account.deposit(Decimal(5))
+        await accounts.save(account)
+        await session.commit()
+        stale = await accounts.load("a-1", version=1)
+        stale.deposit(Decimal(9))
+        with pytest.raises(ConcurrencyConflict):
+            await accounts.save(stale)
+        await session.rollback()
+    async with source.begin() as connection:
+        await engine.repository(Account, connection).update(lambda account: account.deposit(Decimal(1)), "a-1")
+    await source.dispose()
+    found = await engine.repository(Account).load("a-1")
+    assert (found.owner, found.balance, found.version) == ("bob", 6, 3)
+    await published(engine, 3)
+
+
+async def test_what_an_applied_event_must_not_be() -> None:
+    account = Account.new("a-1")
+    with pytest.raises(UsageError, match="no applier for Closed"):
+        account.emit(Closed())
+    with pytest.raises(UsageError, match="has no id"):
+        Account().deposit(Decimal(1))
+    with pytest.raises(UsageError, match="the aggregate id"):
+        Account.new("a\n")
+    assert account.pending == ()
