@@ -56,6 +56,7 @@ def make_filter(
     now: float,
     types: Sequence[str] = (),
     aggregate: str | None = None,
+    stream: str | None = None,
     correlation_id: str | None = None,
     origin: str | None = None,
     since: str | None = None,
@@ -63,23 +64,27 @@ def make_filter(
 ) -> EventFilter:
     """A filter from words. Raises `ConfigurationError`.
 
-    `types` are types or topic patterns, `aggregate` is `order/42` or all of a kind, `order`; for `since` and
-    `until` see `moment`.
+    `types` are types or topic patterns, `aggregate` is `order/42` or all of a kind, `order`; `stream` the same of what belongs
+    to the streams of these. For `since` and `until` see `moment`.
     """
+    if stream is not None and aggregate is not None:
+        raise ConfigurationError("--stream and --aggregate do not go together", hint="Leave out --aggregate.")
     for pattern in types:
         try:
             check_pattern(pattern)
         except PluginError as error:
             raise ConfigurationError(error.message, hint=error.hint) from None
-    kind, slash, key = (aggregate or "").partition("/")
-    if aggregate is not None and (not kind or (slash and not key)):
+    about = aggregate if stream is None else stream
+    kind, slash, key = (about or "").partition("/")
+    if about is not None and (not kind or (slash and not key)):
         raise ConfigurationError(
-            f"not an aggregate: {aggregate!r}", hint="Write type/id, for example order/42, or type alone."
+            f"not an aggregate: {about!r}", hint="Write type/id, for example order/42, or type alone."
         )
     return EventFilter(
         types=list(types) or None,
         aggregate_type=kind or None,
         aggregate_id=key or None,
+        in_stream=None if stream is None else True,
         correlation_id=correlation_id,
         origin=None if origin is None else _origin(origin),
         since=None if since is None else moment(since, now),
@@ -153,7 +158,7 @@ async def one(database: Database, reference: str, *, masking: Masking) -> EventD
 async def whole(database: Database, positions: Sequence[int], *, masking: Masking) -> list[EventDetail]:
     """The events at these positions with their messages, by position."""
     found = await database.read(lambda connection: event_log.get_many(connection, positions))
-    return [_masked(detail, masking) for detail in found]
+    return [masked(detail, masking) for detail in found]
 
 
 async def tail(
@@ -174,7 +179,7 @@ async def tail(
             lambda connection, after=position: event_search.read_on(connection, wanted, after=after, limit=GROUP)  # type: ignore[misc]
         )
         for event in found:
-            yield _masked(event, masking)
+            yield masked(event, masking)
         if len(found) < GROUP:
             await asyncio.sleep(interval)
 
@@ -184,7 +189,8 @@ def row_dict(row: LoggedEvent) -> dict[str, Any]:
     return row._asdict()
 
 
-def _masked(detail: EventDetail, masking: Masking) -> EventDetail:
+def masked(detail: EventDetail, masking: Masking) -> EventDetail:
+    """An event as it is shown, its secrets hidden."""
     if not masking.on:
         return detail
     message = detail.message

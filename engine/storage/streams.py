@@ -137,7 +137,7 @@ def append(connection: Connection, commits: Sequence[Commit], *, guest: bool = F
     `IntegrityError` where the transaction sees an older state than the one that it would write on.
     """
     streams = list(dict.fromkeys(each.stream for commit in commits for each in commit.appends))
-    _lock(connection, streams)
+    lock(connection, streams)
     at = versions(connection, streams, guest=guest)
     away = archived(connection, [stream for stream in streams if not at[stream]])
     written = _Written([], [], [])
@@ -237,7 +237,8 @@ def gone(stream: StreamId, version: int) -> StreamArchived:
     )
 
 
-def _lock(connection: Connection, streams: Iterable[StreamId]) -> None:
+def lock(connection: Connection, streams: Iterable[StreamId]) -> None:
+    """Keep others from appending to these streams until the transaction ends."""
     if connection.dialect.name != "postgresql":
         return
     keys = sorted({_key(stream) for stream in streams})

@@ -9,7 +9,7 @@ import pytest
 from engine.errors import PluginError
 from engine.model.aggregate import Aggregate
 from engine.model.event import Event
-from engine.model.handler import handler, spec_of
+from engine.model.handler import handler
 from engine.model.stream import ANY_VERSION, NO_STREAM, StreamId
 from engine.runtime.binding import bind
 from engine.runtime.context import Context
@@ -141,4 +141,4 @@ def test_a_plain_function_cannot_have_the_log() -> None:
 
     for function, words in ((plain, "only an async def handler"), (bare, "which nothing can fill")):
         with pytest.raises(PluginError, match=words):
-            bind(spec_of(function))
+            bind(function.__warren_handler__)  # type: ignore[attr-defined]

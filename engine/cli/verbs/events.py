@@ -7,38 +7,18 @@ from typing import Annotated
 import typer
 
 from engine.cli.grammar import Command, Group, examples
+from engine.cli.verbs import event_files
+from engine.cli.verbs.event_options import Aggregate, Correlation, Origin, Since, Stream, Type, Until
 
 NAME = "events"
-
-Type = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--type", metavar="TYPE", show_default=False, help="Only of this type, or pattern: order.placed, 'order.*'."
-    ),
-]
-Aggregate = Annotated[
-    str | None,
-    typer.Option("--aggregate", metavar="T/ID", help="Only about this aggregate: order/42, or order for all."),
-]
-Correlation = Annotated[
-    str | None, typer.Option("--correlation-id", metavar="ID", help="Only with this correlation id.")
-]
-Origin = Annotated[
-    str | None,
-    typer.Option("--origin", metavar="ORIGIN", help="Only emitted, published, scheduled, appended or journalled."),
-]
-Since = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Only logged since: 2h ago, or 2026-11-23T19:00 (UTC).")
-]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only logged before.")]
 
 
 def build() -> typer.Typer:
     """The verb with its verbs."""
     app = typer.Typer(
         cls=Group,
-        help="Search the log of events, and follow it.\n\nIt has what handlers emitted, what was published with a transaction, and what"
-        " the setting journal asks for.",
+        help="Search the log of events, and follow it.\n\nIt has what handlers emitted, what was published with a transaction, the"
+        " streams of aggregates, and what the setting journal asks for.",
         epilog=examples("warren events list", "warren events show 17", "warren events tail"),
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -53,6 +33,7 @@ def build() -> typer.Typer:
     app.command(
         "tail", cls=Command, epilog=examples("warren events tail", "warren events tail --type 'order.*' --json")
     )(_tail)
+    event_files.add_to(app)
     return app
 
 
@@ -60,6 +41,7 @@ def _list(
     context: typer.Context,
     type: Type = None,
     aggregate: Aggregate = None,
+    stream: Stream = None,
     correlation_id: Correlation = None,
     origin: Origin = None,
     since: Since = None,
@@ -81,6 +63,7 @@ def _list(
         now=time.time(),
         types=type or (),
         aggregate=aggregate,
+        stream=stream,
         correlation_id=correlation_id,
         origin=origin,
         since=since,
@@ -106,6 +89,7 @@ def _tail(
     context: typer.Context,
     type: Type = None,
     aggregate: Aggregate = None,
+    stream: Stream = None,
     correlation_id: Correlation = None,
     origin: Origin = None,
     since: Since = None,
@@ -126,6 +110,7 @@ def _tail(
         now=time.time(),
         types=type or (),
         aggregate=aggregate,
+        stream=stream,
         correlation_id=correlation_id,
         origin=origin,
         since=since,

@@ -8,7 +8,7 @@ import typer
 
 from engine.cli.grammar import examples
 from engine.cli.verbs.courses import Canary, Detach, DryRun, Ramp, Rate, Reason, StopAfter, Wait, Yes
-from engine.cli.verbs.events import Aggregate, Correlation, Origin, Since, Type, Until
+from engine.cli.verbs.event_options import Aggregate, Correlation, Origin, Since, Type, Until
 
 NAME = "replay"
 EXAMPLES = examples(

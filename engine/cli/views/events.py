@@ -94,8 +94,9 @@ async def follow(call: Call, wanted: EventFilter, *, last: int, count: int | Non
 
 
 def aggregate(row: LoggedEvent) -> str:
-    """The aggregate as `order/42`."""
-    return "/".join(part for part in (row.aggregate_type, row.aggregate_id) if part)
+    """The aggregate as `order/42`, with the version in its stream as `account/a-1 #3`."""
+    about = "/".join(part for part in (row.aggregate_type, row.aggregate_id) if part)
+    return about if row.version is None else f"{about} #{row.version}"
 
 
 def _print(call: Call, detail: EventDetail) -> None:

@@ -33,7 +33,7 @@ async def export(call: Call, request: Request, *, output: str, unmasked: bool) -
             confirm(out, f"Write {count:,} failures with their secrets?", yes=request.yes)
         elif path is not None and path.exists():
             confirm(out, f"Write over {path}?", yes=request.yes)
-        with _opened(path) as file, progress(out, "exporting", count) as advance:
+        with opened(path) as file, progress(out, "exporting", count) as advance:
             async for lines in exporting.export(
                 database, selection, operator=call.operator, masking=masking, why=request.why
             ):
@@ -45,7 +45,7 @@ async def export(call: Call, request: Request, *, output: str, unmasked: bool) -
 
 
 @contextlib.contextmanager
-def _opened(path: Path | None) -> Iterator[BinaryIO]:
+def opened(path: Path | None) -> Iterator[BinaryIO]:
     """The file, readable by its owner only and whole or not at all; or standard output."""
     if path is None:
         sys.stdout.flush()

@@ -1,0 +1,33 @@
+"""Which events are meant: the options that the verbs of `warren events` share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Type = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--type", metavar="TYPE", show_default=False, help="Only of this type, or pattern: order.placed, 'order.*'."
+    ),
+]
+Aggregate = Annotated[
+    str | None,
+    typer.Option("--aggregate", metavar="T/ID", help="Only about this aggregate: order/42, or order for all."),
+]
+Correlation = Annotated[
+    str | None, typer.Option("--correlation-id", metavar="ID", help="Only with this correlation id.")
+]
+Origin = Annotated[
+    str | None,
+    typer.Option("--origin", metavar="ORIGIN", help="Only emitted, published, scheduled, appended or journalled."),
+]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Only logged since: 2h ago, or 2026-11-23T19:00 (UTC).")
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only logged before.")]
+Stream = Annotated[
+    str | None,
+    typer.Option("--stream", metavar="T/ID", help="Only what belongs to this stream: account/a-1, or account for all."),
+]
