@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from engine.model.commands import command_handler, query_handler
     from engine.model.event import Event, EventData
     from engine.model.handler import handler
+    from engine.model.projection import projection
     from engine.model.request import Command, Query
     from engine.model.retry import NEVER, RetryPolicy
     from engine.model.scheduled import cron, every
@@ -130,6 +131,7 @@ __all__ = (
     "cron",
     "every",
     "handler",
+    "projection",
     "query_handler",
 )
 
@@ -160,6 +162,7 @@ _HOMES = {
     "cron": "engine.model.scheduled",
     "every": "engine.model.scheduled",
     "handler": "engine.model.handler",
+    "projection": "engine.model.projection",
 }
 
 

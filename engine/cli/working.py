@@ -61,7 +61,7 @@ def _prepare(
     if leash is not None:
         structlog.contextvars.bind_contextvars(pid=os.getpid())  # whose line it is
     found = call.plugins(plugins)
-    if not found.handlers and not found.schedules:
+    if not any(found):
         raise PluginError(
             "there are no handlers to run",
             hint="Name a module or a file with handlers, put one into handlers/ of the project, or see `warren demo`.",
@@ -76,6 +76,7 @@ def _prepare(
         queues=queues,
         concurrency=concurrency,
         schedules=found.schedules,
+        projections=found.projections,
         group="" if leash is None else leash.group,
     )
 

@@ -28,9 +28,9 @@ def read_subjects(
 ) -> tuple[tuple[str, ...], tuple[type[EventData], ...]]:
     """The patterns that a handler of this role names, and the event classes among them; raises `PluginError`."""
     if len(subjects) == 1 and inspect.isfunction(subjects[0]):
-        raise PluginError(f"{at} is written without its {role}", hint=f"Write {_example(role)} above the function.")
+        raise PluginError(f"{at} is written without its {role}", hint=f"Write {_example(role, at)} above the function.")
     if not subjects:
-        raise PluginError(f"{at} names no {role}", hint=f"Name it by class or type: {_example(role)}.")
+        raise PluginError(f"{at} names no {role}", hint=f"Name it by class or type: {_example(role, at)}.")
     patterns: dict[str, None] = {}
     models: dict[type[EventData], None] = {}
     for subject in subjects:
@@ -51,9 +51,10 @@ def read_subjects(
     return tuple(patterns), tuple(models)
 
 
-def _example(role: Role) -> str:
+def _example(role: Role, at: str) -> str:
+    decorator = at.rpartition("@")[2]
     return {
-        Role.EVENT: '@handler(OrderPlaced) or @handler("order.*")',
+        Role.EVENT: f'@{decorator}(OrderPlaced) or @{decorator}("order.*")',
         Role.COMMAND: "@command_handler(ShipOrder)",
         Role.QUERY: "@query_handler(GetOrder)",
     }[role]

@@ -72,6 +72,8 @@ class Journal:
         self._limits = limits
         self._unreadable = unreadable
         self._inlet = database.writer.add(self)
+        #: Told when events were logged.
+        self.grown: Callable[[], None] | None = None
         self._early: list[Delivery] | None = []
         self._open = 0
         self._idle = asyncio.Event()
@@ -148,6 +150,8 @@ class Journal:
         """Ack what is in the log now."""
         new = sum(results)
         self.logged += new
+        if new and self.grown is not None:
+            self.grown()
         self.known += len(items) - new
         self._acker.put(self.subscription, [item.delivery for item in items])
         self._let_go(len(items))

@@ -61,6 +61,9 @@ def _log(connection: Connection, outcomes: Sequence[Outcome]) -> None:
         event_log.append(connection, entries, now=clock.now())
 
 
+def _nobody() -> None: ...
+
+
 class OutcomeSection:
     """The group of outcomes that gathered while the last group was written."""
 
@@ -71,6 +74,8 @@ class OutcomeSection:
         self._hand = hand
         #: Told of each outcome that is committed; it must neither raise nor wait.
         self.observer: Callable[[Outcome], None] | None = None
+        #: Told when outcomes are committed that may have written to the log.
+        self.grown: Callable[[], None] = _nobody
 
     def apply(self, connection: Connection, items: Sequence[Outcome]) -> Sequence[Fate]:
         return write(connection, self._worker, items)
@@ -91,6 +96,8 @@ class OutcomeSection:
             return
         else:
             self._hand.relay.send(row for row in outcome.rows if travels(row))
+            if outcome.rows or job.consumer.invoke.wants_session:
+                self.grown()
             if self.observer is not None:
                 self.observer(outcome)
             if job.consumer.breaker is not None:

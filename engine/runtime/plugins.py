@@ -18,6 +18,7 @@ from typing import NamedTuple
 from engine.errors import PluginError
 from engine.model.handler import DECLARED, HandlerSpec, assign_queues
 from engine.model.place import shown_path
+from engine.model.projection import PROJECTED, ProjectionSpec, assign_projections
 from engine.model.scheduled import SCHEDULED, ScheduleSpec, assign_names
 from engine.model.subjects import check_models
 from engine.runtime.folders import append_path, plugin_folder
@@ -32,6 +33,7 @@ class Plugins(NamedTuple):
 
     handlers: list[HandlerSpec]
     schedules: list[ScheduleSpec]
+    projections: Sequence[ProjectionSpec] = ()
 
 
 def load_plugins(
@@ -52,26 +54,30 @@ def load_all(
     configured: Sequence[str] = (),
     app: str = "warren",
 ) -> Plugins:
-    """The handlers and schedules of the plugins.
+    """The handlers, schedules and projections of the plugins.
 
     `names`: modules (`shop.handlers`), files or folders; without any, those `configured`, the
     files of the project's `handlers/` and the entry points. `project` is the project's root. Raises
     `PluginError` for a plugin that does not import or declares nothing, and for two handlers of one
-    queue, two schedules of one name, or two models of one event type and version.
+    queue, two schedules or projections of one name, or two models of one event type and version.
     """
     root = (project or Path.cwd()).resolve()
     if project is not None:
         append_path(root)
     specs: dict[HandlerSpec, None] = {}
     schedules: dict[ScheduleSpec, None] = {}
+    projections: dict[ProjectionSpec, None] = {}
     for modules in _modules(names, configured, root):
         for module in modules:
             specs.update(dict.fromkeys(module.__dict__.get(DECLARED, ())))
             schedules.update(dict.fromkeys(module.__dict__.get(SCHEDULED, ())))
+            projections.update(dict.fromkeys(module.__dict__.get(PROJECTED, ())))
     assign_queues(app, specs)
     assign_names(app, schedules)
-    check_models([model for spec in specs for model in (*spec.models, *spec.emits)])
-    return Plugins(list(specs), list(schedules))
+    assign_projections(app, projections)
+    declared = [*specs, *(each.handler for each in projections)]
+    check_models([model for spec in declared for model in (*spec.models, *spec.emits)])
+    return Plugins(list(specs), list(schedules), list(projections))
 
 
 def load_module(name: str, project: Path) -> ModuleType:
@@ -95,7 +101,7 @@ def _modules(names: Sequence[str], configured: Sequence[str], root: Path) -> Ite
 
 
 def _with_handlers(name: str, modules: list[ModuleType]) -> list[ModuleType]:
-    if not any(module.__dict__.get(DECLARED) or module.__dict__.get(SCHEDULED) for module in modules):
+    if not any(module.__dict__.get(kind) for module in modules for kind in (DECLARED, SCHEDULED, PROJECTED)):
         hint = "Decorate its functions with @handler(…) from engine, or name another plugin."
         if len(modules) == 1 and hasattr(modules[0], "__path__"):
             hint = f"It is a package: name its modules, as {name}.orders, or import them in it."

@@ -8,6 +8,7 @@
     decided        that a delayed message which can be cancelled is sent is committed, it is not yet sent
     forwarded      a due message is confirmed by its target, not yet acked
     operated       a group of a recorded operation is committed, nothing of it is published yet
+    projected      the function of a projection returned, nothing is committed yet
     buried         a dead letter is in the failures table, not yet acked
 
 `engine.testing.faults` sets the hook; without it a point costs one comparison.
@@ -17,7 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-POINTS = ("claimed", "handled", "committed", "relayed", "before-ack", "forwarded", "buried", "decided", "operated")
+POINTS = (
+    "claimed",
+    "handled",
+    "committed",
+    "relayed",
+    "before-ack",
+    "forwarded",
+    "buried",
+    "decided",
+    "operated",
+    "projected",
+)
 
 #: Called with the name of the point that was reached.
 hook: Callable[[str], None] | None = None

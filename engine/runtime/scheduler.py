@@ -87,6 +87,8 @@ class Scheduler:
         self._relay = relay
         self._leases = Leases(database, worker, alive)
         self._mine: dict[str, Ticking] = {}
+        #: Told when an event was logged.
+        self.grown: Callable[[], None] | None = None
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
@@ -227,6 +229,8 @@ class Scheduler:
             return False
         ticking.stands = moved
         self._relay.send(rows)
+        if rows and self.grown is not None:
+            self.grown()
         if event is not None:
             logger.info("schedule %s published %s", stands.name, event.id)
         return True

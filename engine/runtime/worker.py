@@ -24,6 +24,7 @@ from engine.errors import BrokerError, DatabaseError, PluginError
 from engine.model.codec import Limits
 from engine.model.handler import DEFAULT_CONCURRENCY, HandlerSpec
 from engine.model.message import Delivery
+from engine.model.projection import ProjectionSpec
 from engine.model.scheduled import ScheduleSpec
 from engine.model.subjects import Role
 from engine.runtime import tracing
@@ -42,6 +43,7 @@ from engine.runtime.housekeeper import Housekeeper
 from engine.runtime.intake import take_in
 from engine.runtime.journal import Journal
 from engine.runtime.outcomes import OutcomeSection
+from engine.runtime.projector import Projector
 from engine.runtime.providers import Providers
 from engine.runtime.relay import Relay, RemoveSection
 from engine.runtime.routes import Routes
@@ -77,6 +79,7 @@ class Worker:
         queues: Sequence[str] = (),
         concurrency: int | None = None,
         schedules: Sequence[ScheduleSpec] = (),
+        projections: Sequence[ProjectionSpec] = (),
         group: str = "",
         broker: Broker | None = None,
         providers: Replaced | None = None,
@@ -85,6 +88,7 @@ class Worker:
         self.specs = _chosen(settings.app, specs, queues)
         self.concurrency = concurrency
         self.schedules = schedules
+        self.projections = projections
         self.group = group
         self._given_broker = broker
         self._replaced = providers
@@ -150,6 +154,7 @@ class Worker:
         self._background(self.heartbeat.run())
         self._background(self.scheduler.run())
         self._background(self.housekeeper.run())
+        self._background(self.projector.run())
         self._background(self.executor.run())
         await self.forwarder.start()
         await self.flow.start()
@@ -241,6 +246,13 @@ class Worker:
             alive=self.liveness.alive,
             logged=settings.event_log,
         )
+        self.projector = Projector(
+            self.projections, app=settings.app, worker=self.id, database=database, alive=self.liveness.alive
+        )
+        if self.projections:
+            outcomes.grown = self.scheduler.grown = self.projector.wake
+            if self.journal is not None:
+                self.journal.grown = self.projector.wake
         self.executor = Executor(
             app=settings.app,
             worker=self.id,
@@ -288,6 +300,7 @@ class Worker:
         try:
             async with asyncio.timeout(self.settings.drain_timeout):
                 await self.executor.stop()
+                await self.projector.stop()
                 await _each(consumer.subscription.cancel() for consumer in self.consumers)
                 await self.hand.emptied()
                 await _each(subscription.cancel() for subscription in self._own_subscriptions())

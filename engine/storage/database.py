@@ -125,6 +125,24 @@ class Database:
             self._sessions = self._session_engine()
         return AsyncSession(self._sessions, self.url, on_held, on_released)
 
+    def sessions(self, rewrite: Callable[[str], str]) -> Callable[[], AsyncSession]:
+        """A maker of such sessions whose every statement passes through `rewrite`."""
+        from sqlalchemy import event
+
+        from engine.storage.session import AsyncSession
+
+        if self._sessions is None:
+            self._sessions = self._session_engine()
+        engine = self._sessions.execution_options()  # an engine of its own on the same connections
+
+        def rewritten(
+            _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: Any
+        ) -> Any:
+            return rewrite(statement), parameters
+
+        event.listen(engine.sync_engine, "before_cursor_execute", rewritten, retval=True)
+        return lambda: AsyncSession(engine, self.url)
+
     def trouble(self, error: BaseException) -> DatabaseError | None:
         """The environment's trouble behind an error that a statement raised, or None if it is not to blame."""
         return unavailable(error, self.url)

@@ -16,7 +16,7 @@ from engine.errors import DatabaseError, DatabaseNewer, DatabaseOutdated
 from engine.storage.tables import meta
 
 #: The revision that this program is written for: the newest in `migrations/versions`.
-REVISION = "0007"
+REVISION = "0008"
 
 VERSION_TABLE = "warren_alembic_version"
 COMPATIBLE_FROM = "compatible_from"

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from engine.errors import UsageError
 from engine.model.handler import DECLARED, HandlerSpec, assign_queues
 from engine.model.names import nearest
+from engine.model.projection import PROJECTED, ProjectionSpec, assign_projections
 from engine.model.scheduled import SCHEDULED, ScheduleSpec, assign_names
 from engine.runtime.plugins import Plugins, load_all, load_module
 from engine.settings import find_project
@@ -33,9 +34,11 @@ def gather(named: Iterable[Named | Iterable[Named]], app: str) -> Plugins:
     found = [load_all((), find_project().root, app=app)] if not wanted else [_declared(one, app) for one in wanted]
     handlers = dict.fromkeys(spec for each in found for spec in each.handlers)
     schedules = dict.fromkeys(spec for each in found for spec in each.schedules)
+    projections = dict.fromkeys(spec for each in found for spec in each.projections)
     assign_queues(app, handlers)
     assign_names(app, schedules)
-    return Plugins(list(handlers), list(schedules))
+    assign_projections(app, projections)
+    return Plugins(list(handlers), list(schedules), list(projections))
 
 
 def _declared(named: Any, app: str) -> Plugins:
@@ -44,7 +47,7 @@ def _declared(named: Any, app: str) -> Plugins:
     if isinstance(named, (str, Path)):
         return load_all([str(named)], find_project().root, app=app)
     if isinstance(named, ModuleType):
-        found = Plugins(list(vars(named).get(DECLARED, ())), list(vars(named).get(SCHEDULED, ())))
+        found = Plugins(*(list(vars(named).get(kind, ())) for kind in (DECLARED, SCHEDULED, PROJECTED)))
         if not any(found):
             raise UsageError(
                 f"the module {named.__name__} has no handlers", hint="Decorate its functions with @handler(…)."
@@ -53,12 +56,19 @@ def _declared(named: Any, app: str) -> Plugins:
     handler = getattr(named, "__warren_handler__", None)
     if isinstance(handler, HandlerSpec):
         return Plugins([handler], [])
+    projection = getattr(named, "__warren_projection__", None)
+    if isinstance(projection, ProjectionSpec):
+        return Plugins([], [], [projection])
     around: list[ScheduleSpec] = getattr(named, "__globals__", {}).get(SCHEDULED, [])
     if schedules := [spec for spec in around if spec.function is named]:
         return Plugins([], schedules)
     if isinstance(named, Iterable):
         many = [_declared(one, app) for one in named]
-        return Plugins([x for each in many for x in each.handlers], [x for each in many for x in each.schedules])
+        return Plugins(
+            [x for each in many for x in each.handlers],
+            [x for each in many for x in each.schedules],
+            [x for each in many for x in each.projections],
+        )
     shown = getattr(named, "__name__", None) or repr(named)
     raise UsageError(f"{shown} is not a handler", hint="Decorate it: @handler(…), or name a module or a file.")
 

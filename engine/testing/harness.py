@@ -78,7 +78,7 @@ class Harness:
         **settings: Any,
     ) -> None:
         self.clock = clock if isinstance(clock, Clock) else Clock(clock)
-        self.specs, self._schedules = gather(handlers, app)
+        self.specs, self._schedules, self._projections = gather(handlers, app)
         self.story = Story(self.specs, self.clock.now)
         self._app = app
         self._queues = assign_queues(app, self.specs)
@@ -106,7 +106,12 @@ class Harness:
             )
             self._broker.on_turn = self._turned.set
             self._worker = worker = Worker(
-                settings, self.specs, schedules=self._schedules, broker=self._broker, providers=self._providers
+                settings,
+                self.specs,
+                schedules=self._schedules,
+                projections=self._projections,
+                broker=self._broker,
+                providers=self._providers,
             )
             ready = asyncio.Event()
             self._running = asyncio.create_task(worker.run(ready.set), name="worker of the harness")
@@ -328,13 +333,18 @@ class Harness:
                 await self._turned.wait()
             elif not relay.backlog and not await relay.sweep():
                 break
+        if self._projections:
+            await self.worker.projector.settle()
         self.waiting = standing.waiting
         rows = await self.database.read(lambda connection: search(connection, Filter(), limit=_MOST_DEAD))
         self._dead = sorted(rows, key=lambda row: row.id)
 
     async def _due(self, *, ticks: bool = False) -> float | None:
         """When the next message comes due, or the next tick of a schedule."""
-        moments = [(await self._broker.standing()).due, self.worker.scheduler.soonest if ticks else None]
+        worker = self.worker
+        moments = [(await self._broker.standing()).due]
+        if ticks:
+            moments += [worker.scheduler.soonest, worker.projector.soonest]
         return min((moment for moment in moments if moment is not None), default=None)
 
     async def _while_running(self, work: Coroutine[Any, Any, T]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from engine.storage import projection_tables  # noqa: F401  # they join the metadata
 from engine.storage.schema import VERSION_TABLE
 from engine.storage.tables import warren_metadata
 
