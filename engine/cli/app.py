@@ -17,6 +17,7 @@ from engine.cli.verbs import (
     monitor,
     new,
     operations,
+    projections,
     publish,
     queues,
     redrive,
@@ -57,7 +58,7 @@ def _root(
 
 
 _VERBS = (demo, monitor, worker, publish, workers, redrive, replay, trace, audit, doctor)
-_GROUPS = (queues, schedules, failures, operations, events, topology, database, new)
+_GROUPS = (queues, schedules, failures, operations, events, projections, topology, database, new)
 
 
 def build(first: str = "") -> typer.Typer:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.brokers.base import Broker
     from engine.model.handler import HandlerSpec
     from engine.model.masking import Masking
+    from engine.model.projection import ProjectionSpec
     from engine.model.scheduled import ScheduleSpec
     from engine.operations.operator import Operator
     from engine.runtime.plugins import Plugins
@@ -65,7 +66,7 @@ class Call:
         return self.plugins(plugins).handlers
 
     def plugins(self, plugins: Sequence[str] = ()) -> Plugins:
-        """Handlers and schedules of these plugins, else those of the project. Raises `PluginError`."""
+        """Handlers, schedules and projections of these plugins, else those of the project. Raises `PluginError`."""
         from engine.runtime.plugins import load_all
 
         settings = self.settings
@@ -83,6 +84,10 @@ class Call:
     def schedules_if_any(self) -> list[ScheduleSpec]:
         """The project's schedules; none, and a note, when a plugin does not import."""
         return self._if_any().schedules
+
+    def projections_if_any(self) -> Sequence[ProjectionSpec]:
+        """The project's projections; none, and a note, when a plugin does not import."""
+        return self._if_any().projections
 
     def _if_any(self) -> Plugins:
         from engine.runtime.plugins import Plugins

@@ -51,10 +51,10 @@ def read(connection: Connection, patterns: Sequence[str], after: int, limit: int
     return Read(found, position, all_read)
 
 
-def ahead(connection: Connection, patterns: Sequence[str], after: int) -> Ahead:
-    """How much of the log is above a position."""
+def ahead(connection: Connection, patterns: Sequence[str], after: int, head: int | None = None) -> Ahead:
+    """How much of the log is above a position, up to another or to its end."""
     kinds = types(connection, patterns)
-    head = event_search.newest(connection)
+    head = event_search.newest(connection) if head is None else head
     chosen = _positions(kinds, after, head, COUNTED).subquery()
     number, first = connection.execute(select(func.count(), func.min(chosen.c.position)).select_from(chosen)).one()
     if not number:

@@ -17,11 +17,13 @@ from engine.operations.doctor import fleet
 from engine.operations.doctor.database import check_database
 from engine.operations.doctor.finding import Finding, Level, fail, ok
 from engine.operations.doctor.project import check_folder, check_plugins
+from engine.operations.doctor.projections import check_projections
 from engine.operations.doctor.version import check_version
 from engine.operations.migrating import bridge_name, store_name
 from engine.operations.operator import Operator
 from engine.operations.orphans import owned_by
 from engine.operations.pausing import Shut
+from engine.operations.projections import list_projections
 from engine.operations.queues import declared
 from engine.operations.topology import wanted
 from engine.operations.workers import living
@@ -64,6 +66,7 @@ async def _database(settings: Settings) -> tuple[_Known | None, list[Finding]]:
         shut = await pausing.shut(database)
         findings += fleet.check_holds(alive)
         findings += fleet.check_shut(shut, time.time())
+        findings += check_projections(await list_projections(database, settings.app, (), time.time()))
         return _Known(await declared(database, settings.app), alive, shut), findings
     except WarrenError as error:
         return None, [fail("database", error.message, error.hint)]
