@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from monitor.app import make
+from monitor.failures.messages import MessagesPage
+from tests.support.inprocess import own_settings
+
 #: What reading and changing things needs, and a picture does not.
 HEAVY = {
     "aio_pika",
@@ -57,3 +61,14 @@ def test_the_first_picture_waits_for_no_heavy_import(tmp_path: Path) -> None:
     loaded = set(json.loads(ran.stdout.splitlines()[-1]))
     assert "textual" in loaded
     assert loaded & HEAVY == set()
+
+
+async def test_a_refresh_of_a_page_that_is_not_there_yet_does_nothing(tmp_path: Path) -> None:
+    """The page on top may still be put together when the newest picture comes."""
+    app = make(own_settings(tmp_path, "starting"))
+    async with app.run_test():
+        page = MessagesPage()
+        app.push_screen(page)
+        page.pulse()
+        assert not page.query("Header"), "the page was there already, which tests nothing"
+    assert app.fault is None

@@ -1,0 +1,95 @@
+"""What a table asks for and draws at a refresh: what is seen, however long the listing is, and only what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from textual.app import App, ComposeResult
+from textual.strip import Strip
+
+from monitor.table.columns import Column
+from monitor.table.listing import Place
+from monitor.table.memory import MemoryListing
+from monitor.table.table import Table
+from monitor.table.view import MARGIN, View
+
+ROWS = 5000
+
+
+class Asked(MemoryListing[int]):
+    """Remembers what it was asked, and how many rows it gave."""
+
+    def __init__(self, rows: Sequence[int], **rest: Any) -> None:
+        super().__init__(rows, key=lambda row: row)
+        self.asked: list[str] = []
+        self.given = 0
+
+    async def before(self, place: Place) -> int:
+        self.asked.append("before")
+        return await super().before(place)
+
+    async def find(self, key: Any) -> int | None:
+        self.asked.append("find")
+        return await super().find(key)
+
+    async def page(self, place: Place | None, *, skip: int = 0, limit: int, backwards: bool = False) -> Sequence[int]:
+        self.asked.append("page")
+        found = await super().page(place, skip=skip, limit=limit, backwards=backwards)
+        self.given += len(found)
+        return found
+
+
+async def test_a_refresh_in_the_middle_of_a_long_listing_reads_what_is_around_it() -> None:
+    listing = Asked(range(ROWS))
+    view = View(listing)
+    view.height = 40
+    await view.refresh()
+    await view.reach(ROWS // 2)
+    listing.asked, listing.given = [], 0
+
+    await view.refresh()
+
+    assert sorted(listing.asked) == ["before", "find", "page", "page"]
+    assert listing.given <= view.height + 2 * MARGIN + 1
+    assert view.cursor is not None
+    assert view.cursor.index == ROWS // 2
+
+
+class Counting(Table[tuple[int, str]]):
+    """Knows which of its lines were drawn."""
+
+    lines: list[int]
+
+    def render_line(self, y: int) -> Strip:
+        self.lines.append(y)
+        return super().render_line(y)
+
+
+class Rows(App[None]):
+    """A table alone."""
+
+    def compose(self) -> ComposeResult:
+        columns: list[Column[tuple[int, str]]] = [Column("text", "TEXT", lambda row: row[1], width=20)]
+        listing = MemoryListing([(number, f"row {number}") for number in range(5)], key=lambda row: row[0])
+        table = Counting(columns, listing)
+        table.lines = []
+        yield table
+
+
+async def test_a_refresh_draws_the_lines_that_changed_and_no_others() -> None:
+    app = Rows()
+    async with app.run_test(size=(60, 12)) as pilot:
+        await pilot.pause()
+        table = app.query_one(Counting)
+        rows = [(number, f"row {number}") for number in range(5)]
+        assert table.lines, "nothing was drawn at all"
+        table.lines.clear()
+
+        table.put(list(rows))
+        await pilot.pause()
+        assert table.lines == []
+
+        table.put([*rows[:3], (3, "another"), rows[4]])
+        await pilot.pause()
+        assert set(table.lines) == {table.above + 3}
