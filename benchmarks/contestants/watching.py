@@ -1,6 +1,6 @@
 """The monitor on a database full of failures, without a terminal: what its event loop and its processor have to do.
 
-Arguments: the database, the application, a correlation id to trace, the id of a large failure.
+Arguments: the database, the broker, the application, a correlation id to trace, the id of a large failure.
 """
 
 from __future__ import annotations
@@ -178,14 +178,14 @@ async def work(settings: Settings, correlation: str, large: int) -> dict[str, fl
 
 def main() -> None:
     """Print the figures."""
-    database, app, correlation, large = sys.argv[1:]
+    database, broker, app, correlation, large = sys.argv[1:]
     server = HTTPServer(("127.0.0.1", 0), Questions)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     settings = Settings.load(
         start=Path(database.removeprefix("sqlite:///")).parent,
         app=app,
         database=database,
-        broker=None,
+        broker=broker,
         management=f"http://127.0.0.1:{server.server_port}",
     )
     print(json.dumps(asyncio.run(work(settings, correlation, int(large)))))

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.filling import NOW, fill
+from benchmarks.filling import NOW, fill, fill_in_bulk
 from benchmarks.table import against, table
 from engine.operations import failures
 from engine.operations.filtering import parse_filter
 from engine.operations.masking import Masking
 from engine.storage.database import Database
+from tests.support.postgres import PostgresServer, find_programs
 
 NUMBER = 100_000
 #: How often each figure is measured; the median counts.
@@ -39,9 +40,19 @@ FILTERS = {
 
 
 def failing(url: str, runs: int, count: int) -> None:
-    """On SQLite; `url` and `count` do not matter here."""
+    """On SQLite, and on a PostgreSQL of its own where there is one; `url` and `count` do not matter here."""
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_measure(f"sqlite:///{Path(folder)}/warren.db"))
+    if find_programs() is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        server = PostgresServer(Path(folder))
+        try:
+            server.start()
+            asyncio.run(_measure_on_postgresql(server.url))
+        finally:
+            server.stop()
 
 
 async def _measure(url: str) -> None:
@@ -54,6 +65,18 @@ async def _measure(url: str) -> None:
     finally:
         await database.close()
     table(f"{NUMBER:,} failures on SQLite, {ROWS} rows a page, milliseconds, medians of {TIMES}", rows)
+
+
+async def _measure_on_postgresql(url: str) -> None:
+    await fill_in_bulk(url, NUMBER)
+    rows = [("first rows, database opened anew", await _first(url))]
+    database = await Database.open(url)
+    try:
+        for name, limit, work in _looks(database):
+            rows.append((name, against(await _median(work), limit, at_most=True)))
+    finally:
+        await database.close()
+    table(f"{NUMBER:,} failures on PostgreSQL, {ROWS} rows a page, milliseconds, medians of {TIMES}", rows)
 
 
 def _looks(database: Database) -> list[tuple[str, float, Callable[[], Awaitable[Any]]]]:

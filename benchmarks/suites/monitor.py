@@ -25,14 +25,16 @@ TIMES = 7
 
 
 def monitor(url: str, runs: int, count: int) -> None:
-    """On SQLite and the embedded broker. WARREN_BENCH_MILLION=0 leaves out the million, which takes minutes to write."""
+    """On SQLite. WARREN_BENCH_MILLION=0 leaves out the million, which takes minutes to write."""
     for number in NUMBERS[: 1 if os.environ.get("WARREN_BENCH_MILLION") == "0" else 2]:
         with tempfile.TemporaryDirectory() as folder:
             database, now = f"sqlite:///{Path(folder).resolve()}/warren.db", time.time()
             asyncio.run(fill_in_bulk(database, number, now))
             large = asyncio.run(furnish(database, APP, now))
             rows = [*_painting(database, folder, max(runs, 5)), *_typing(database, folder)]
-            found = contest("contestants.watching", database, APP, "traced", str(large))
+            found = contest(
+                "contestants.watching", database, url or f"embedded://{folder}/broker.db", APP, "traced", str(large)
+            )
             table(
                 f"The monitor over {number:,} failures, milliseconds unless said otherwise", [*rows, *_figures(found)]
             )
@@ -51,7 +53,7 @@ def _painting(database: str, folder: str, runs: int) -> list[tuple[str, str]]:
 
 
 def _typing(database: str, folder: str) -> list[tuple[str, str]]:
-    """From a key to the last byte of what it changes, on the failures of the largest cause; the refreshing is paused."""
+    """From a key to what it changes, on the failures of the largest cause; the refreshing is paused."""
     rows = []
     with closing(_started(database, folder)) as terminal:
         terminal.until("Exc")

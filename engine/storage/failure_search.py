@@ -68,9 +68,9 @@ class Order:
 def page(found: Narrowed, order: Order, *, limit: int) -> Select[Any]:
     """The statement behind `search`."""
     bounds, keys = order.bounds(found.rare), order.keys(found.rare)
-    if not found.rare:
-        return listing().where(*found.conditions, *bounds).order_by(*keys).limit(limit).offset(order.skip or None)
-    # The ids first: to sort all that match as whole rows would take longer than to find them.
+    if not found.rare and not order.skip:
+        return listing().where(*found.conditions, *bounds).order_by(*keys).limit(limit)
+    # The ids first: to sort all that match, or to skip many, as whole rows would take longer than to find them.
     ids = select(_failures.c.id).where(*found.conditions, *bounds).order_by(*keys).limit(limit).offset(order.skip)
     return listing().where(_failures.c.id.in_(ids)).order_by(*keys)
 

@@ -60,6 +60,7 @@ class MessagePage(FailurePage):
         self._among = among
         self._whole: Whole | None = None
         self._shown: tuple[int, bool] | None = None
+        self._beside: Section | None = None
         self._every_frame = False
 
     def body(self) -> ComposeResult:
@@ -99,7 +100,9 @@ class MessagePage(FailurePage):
         self._shown = row.id, wide
         if wide:
             main.show([*top, *joined([told, *rest])], other=other)
-            beside.show(joined([found.body])[1:], other=other)
+            if other or found.body is not self._beside:
+                beside.show(joined([found.body])[1:], other=other)
+                self._beside = found.body
         else:
             main.show([*top, *joined([found.body, *rest, told])], other=other)
 

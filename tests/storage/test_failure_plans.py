@@ -126,3 +126,9 @@ async def test_groups_are_not_counted_row_by_row(many: Database) -> None:
 async def test_what_arrived_of_late_is_found_by_its_time(many: Database) -> None:
     steps = await plans(many, lambda connection: arrivals.arrivals(connection, 120.0, 130.0, 5))
     assert any("SEARCH warren_failures USING COVERING INDEX warren_failures_arrived" in step for step in steps), steps
+
+
+async def test_rows_that_are_skipped_are_only_counted_off(many: Database) -> None:
+    """Skipped as whole rows, each would be read, and asked what became of it."""
+    steps = await plans(many, lambda connection: failure_search.search(connection, Filter(), limit=5, skip=40))
+    assert any(step.startswith("SCAN warren_failures USING COVERING INDEX") for step in steps), steps
