@@ -44,6 +44,12 @@ class Terminal:
         while self._more(QUIET):
             os.read(self._terminal, 65536)
 
+    def type(self, keys: str) -> None:
+        """Press keys, whether or not they change anything."""
+        os.write(self._terminal, keys.encode())
+        time.sleep(QUIET)
+        self.settle()
+
     def press(self, keys: str) -> float:
         """Milliseconds from these keys to the first of what they change on the screen."""
         self.settle()

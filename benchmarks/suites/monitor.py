@@ -59,15 +59,15 @@ def _typing(database: str, folder: str) -> list[tuple[str, str]]:
         terminal.until("Exc")
         time.sleep(1)
         rows.append(("3, the causes, first time", f"{terminal.press('3'):.2f}"))
-        terminal.press("p")
+        terminal.type("p")
         rows.append(("enter, a cause's failures, first time", f"{terminal.press(chr(13)):.2f}"))
         for name, key in KEYS.items():
             pressed = []
             for _ in range(TIMES):
                 if name.startswith("G"):
-                    terminal.press("g")
+                    terminal.type("g")
                 elif name.startswith("g"):
-                    terminal.press("G")
+                    terminal.type("G")
                 pressed.append(terminal.press(key))
             rows.append((f"key: {name}", against(statistics.median(pressed), 50, at_most=True)))
     return rows
