@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import DecodingError
 from engine.model import headers as names
 from engine.model.codec import Envelope, Limits, decode
+from engine.model.event import Event
 from engine.model.message import Delivery, Headers, Message
 from engine.model.names import flaw
 from engine.model.record import Claim
 from engine.runtime.ids import new_id
 from engine.runtime.job import Job
-from engine.runtime.keys import key_hash
+from engine.runtime.keys import Identity, key_hash
 
 if TYPE_CHECKING:
     from engine.runtime.consumer import Consumer
@@ -59,21 +60,23 @@ def take_in(consumer: Consumer, delivery: Delivery, limits: Limits) -> Job:
     """
     message = delivery.message
     digest = body_hash(message.body)
-    envelope: Envelope | None = None
-    defect: DecodingError | None = None
-    try:
-        if delivery.defect is not None:
-            raise DecodingError(delivery.defect)
-        envelope = decode(message, routed_by(message, delivery.routing_key), limits)
-        event_id = envelope.id or new_id()
-    except DecodingError as error:
-        defect = error
-        event_id = readable_id(message, digest)
+    envelope, defect = _read(delivery, limits)
+    event_id = readable_id(message, digest) if envelope is None else envelope.id or new_id()
     run = names.read_int(message.headers, names.RUN, 0, 0, MOST_RUNS) if message.headers else 0
     job = Job(consumer, delivery, Claim(consumer.queue, event_id, run, digest), envelope, defect)
     if run or consumer.identity is not None:
         _by_key(job)
     return job
+
+
+def _read(delivery: Delivery, limits: Limits) -> tuple[Envelope | None, DecodingError | None]:
+    try:
+        if delivery.defect is not None:
+            raise DecodingError(delivery.defect)
+        return decode(delivery.message, routed_by(delivery.message, delivery.routing_key), limits), None
+    except DecodingError as error:
+        # Its traceback would hold the frames below and above, with the body and the text made of it.
+        return None, DecodingError(error.message, hint=error.hint)
 
 
 def _by_key(job: Job) -> None:
@@ -84,13 +87,19 @@ def _by_key(job: Job) -> None:
     claim, identity = job.claim, job.consumer.identity
     key = carried_key(job.message.headers)
     if key is None and not claim.run and identity is not None and job.envelope is not None:
-        try:
-            job.event, key = identity(job.envelope, claim.event_id)
-        except DecodingError as error:
-            job.defect = error
+        job.event, key, job.defect = _identified(identity, job.envelope, claim.event_id)
     if key is not None:
         job.own_id = claim.event_id
         job.claim = claim._replace(event_id=key, body_hash=key_hash(key))
+
+
+def _identified(
+    identity: Identity, envelope: Envelope, event_id: str
+) -> tuple[Event[Any] | None, str | None, DecodingError | None]:
+    try:
+        return *identity(envelope, event_id), None
+    except DecodingError as error:  # whole: what the user's function raised is behind it
+        return None, None, error
 
 
 def carried_key(headers: Headers) -> str | None:

@@ -55,6 +55,15 @@ class Job:
         self.record: Record | None = None
         self.settled: asyncio.Event | None = None
 
+    def refusal(self) -> DecodingError:
+        """Why the message cannot be read, to be raised. The job keeps it no longer.
+
+        The traceback of what is raised holds the job: each would keep the other, and the body, in memory.
+        """
+        defect, self.defect = self.defect, None
+        assert defect is not None
+        return defect
+
     @property
     def key(self) -> tuple[str, str]:
         """Queue and event id (or idempotency key), the key of the record."""

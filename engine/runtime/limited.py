@@ -21,9 +21,11 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
         waiting = work.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
+    rest = _rest(work, waiting)
+    del waiting  # see there
     try:
         async with asyncio.timeout_at(begun + seconds) as limit:
-            return await _rest(work, waiting)
+            return await rest
     except TimeoutError as error:
         if not limit.expired():
             raise
@@ -46,6 +48,7 @@ def _rest(work: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
             raise
         except BaseException as error:
             value, failed = None, error
+        waiting = None  # a future holds what was raised, which holds this frame, and the handler's message with it
         try:
             waiting = work.send(value) if failed is None else work.throw(failed)
         except StopIteration as done:

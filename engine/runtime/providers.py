@@ -68,17 +68,20 @@ async def supplied(
         await call(common)
         return
     failure: BaseException | None = None
-    async with AsyncExitStack() as stack:
-        given = dict(common)
-        for wanted, step in plan.message.items():
-            given[wanted] = await _enter(stack, step, subject, ctx, session, given)
-        try:
-            await call(given)
-        except BaseException as error:
-            failure = error
-            raise
-    if failure is not None:
-        raise failure  # a provider swallowed it, but the attempt failed
+    try:
+        async with AsyncExitStack() as stack:
+            given = dict(common)
+            for wanted, step in plan.message.items():
+                given[wanted] = await _enter(stack, step, subject, ctx, session, given)
+            try:
+                await call(given)
+            except BaseException as error:
+                failure = error
+                raise
+        if failure is not None:
+            raise failure  # a provider swallowed it, but the attempt failed
+    finally:
+        failure = None  # it holds this frame, and the message with it
 
 
 async def _enter(stack: AsyncExitStack, step: Step, subject: Any, ctx: Any, session: Any, given: Given) -> Any:

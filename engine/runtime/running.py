@@ -101,7 +101,7 @@ class Runner:
         """The job's event; raises `DecodingError` for what cannot be read."""
         if job.event is None:
             if job.defect is not None:
-                raise job.defect
+                raise job.refusal()
             assert job.envelope is not None
             envelope = job.envelope
             now = envelope.timestamp or clock.utc()
@@ -211,6 +211,8 @@ class Runner:
                 logger.warning("%s ran past its time-out in a thread; its lane waits for it to return", self.name)
                 await asyncio.wait([running])
             raise
+        finally:
+            del running  # it holds what was raised, which holds this frame, and the message with it
         # A decorator may have hidden an async function behind a plain one.
         ctx.result = await result if isawaitable(result) else result
 

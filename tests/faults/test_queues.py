@@ -62,6 +62,7 @@ async def test_a_queue_with_other_arguments_stops_no_other(rabbit_fleet: Fleet) 
     await worker.until(f"queue {victim(fleet)} is back")
     confirmed |= await publish(fleet, range(150, 200))
     await fleet.until(lambda: looked(fleet) >= 100, "the queue to be consumed again")
+    await fleet.until(lambda: len(fleet.effects("followed")) == 200, "the last retries to end")
     fleet.assert_once("booked", confirmed)
     assert await worker.terminate() == 0
 

@@ -57,13 +57,14 @@ class DeliverySink(Sink):
             message = self._message
             if message is None:
                 return None
+            if self._body is None and self._missing > end - at:
+                self._body = _buffer(self._missing)
             self._missing -= end - at
-            if self._missing > 0 or self._body is not None:
-                body = self._body = self._body or BytesIO()
-                body.write(data[at:end])
+            if self._body is not None:
+                self._body.write(memoryview(data)[at:end])
                 if self._missing > 0:
                     return None
-                message.body = body.getvalue()
+                message.body = self._body.getvalue()
                 self._body = None
             else:
                 message.body = data[at:end]
@@ -119,6 +120,15 @@ class DeliverySink(Sink):
 
     def lost(self) -> None:
         self._ended(False)
+
+
+def _buffer(size: int) -> BytesIO:
+    """An empty buffer with room for a body of this size: one that grows would be copied as it does."""
+    buffer = BytesIO()
+    buffer.seek(size - 1)
+    buffer.write(b"\0")
+    buffer.seek(0)
+    return buffer
 
 
 class Returned(NamedTuple):
