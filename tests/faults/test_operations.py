@@ -65,7 +65,7 @@ def assert_all_went_well(fleet: Fleet, count: int) -> None:
     "point",
     [
         "operated:3",
-        *(pytest.param(point, marks=pytest.mark.slow) for point in ("operated:1", "relayed:900", "claimed:4")),
+        *(pytest.param(point, marks=pytest.mark.slow) for point in ("operated:1", "relayed:3", "claimed:4")),
     ],
 )
 async def test_a_worker_killed_while_it_performs_a_redrive(fleet: Fleet, point: str) -> None:
@@ -79,24 +79,4 @@ async def test_a_worker_killed_while_it_performs_a_redrive(fleet: Fleet, point: 
     heir = await fleet.start(plugin)
     await fleet.until(lambda: over(fleet), f"the end of the operation after a kill at {point}")
     assert await heir.terminate() == 0, heir.said()
-    assert_all_went_well(fleet, count)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-async def test_a_redrive_of_100_000_outlives_three_kills(fleet: Fleet) -> None:
-    count, plugin = 100_000, fleet.plugin(PLUGIN)
-    await fleet.make_effects()
-    await order(fleet, count)
-    workers = [await fleet.start(plugin) for _ in range(2)]
-    for number, mark in enumerate((20_000, 50_000, 80_000)):
-        await fleet.until(lambda mark=mark: sent(fleet) >= mark, f"{mark} messages", patience=300)  # type: ignore[misc]
-        [(owner,)] = fleet.query("SELECT owner FROM warren_operations")
-        doomed = next(worker for worker in workers if owner is not None and f":{worker.process.pid}:" in owner)
-        await doomed.kill()
-        fleet.tally.fault()
-        workers.remove(doomed)
-        if number < 2:
-            workers.append(await fleet.start(plugin))
-    await fleet.until(lambda: over(fleet), "the end of the operation", patience=300)
     assert_all_went_well(fleet, count)

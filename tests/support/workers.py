@@ -50,11 +50,18 @@ class Fleet:
 
     async def start(self, plugin: Path, *arguments: str, ready: bool = True, **environ: str) -> WorkerProcess:
         """Start a worker and, unless it is to die first, wait until it is ready."""
-        log = self.folder / f"worker-{next(self._numbers)}.log"
+        worker = await self.command("worker", str(plugin), *arguments, **environ)
+        if ready:
+            await worker.until("is ready")
+        return worker
+
+    async def command(self, *arguments: str, **environ: str) -> WorkerProcess:
+        """Start `warren` with these arguments, as from a terminal that nobody can be asked on."""
+        log = self.folder / f"{arguments[0]}-{next(self._numbers)}.log"
         with log.open("wb") as output:
             process = await asyncio.to_thread(
                 start_warren,
-                ["worker", str(plugin), *arguments],
+                list(arguments),
                 folder=self.folder,
                 environ={**self.environ, **environ},
                 stdin=subprocess.DEVNULL,
@@ -63,8 +70,6 @@ class Fleet:
             )
         worker = WorkerProcess(process, log)
         self.workers.append(worker)
-        if ready:
-            await worker.until("is ready")
         return worker
 
     async def end(self) -> None:
