@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.suites import engine, failures, monitor, peers, publishing, redriving, requests, starting
+from benchmarks.suites import engine, events, failures, monitor, peers, publishing, redriving, requests, starting
 
 BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
     "consume": peers.consume,
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
     "redrive": redriving.redrive,
     "failures": failures.failing,
     "monitor": monitor.monitor,
+    "events": events.events,
     "embedded": engine.embedded,
     "sessions": engine.sessions,
     "fleet": engine.fleet,

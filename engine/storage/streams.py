@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from engine.errors import ConcurrencyConflict, EventTaken, StreamArchived, StreamError, WarrenError
-from engine.model.codec import to_message
+from engine.model.codec import STREAM_VERSION, to_message
 from engine.model.event import Event
 from engine.model.message import HeaderValue, Message
 from engine.model.outgoing import Kind, Outgoing
@@ -26,9 +26,6 @@ from engine.storage import event_log, outbox, snapshots, tables
 from engine.storage.event_log import Entry, Origin
 from engine.storage.snapshots import Snapshot
 from engine.storage.statements import for_driver
-
-#: The field of an event's metadata that has its version in its stream.
-STREAM_VERSION = "streamVersion"
 
 #: Streams whose versions are read with one statement.
 _CHUNK = 500
@@ -141,11 +138,10 @@ def append(connection: Connection, commits: Sequence[Commit], *, guest: bool = F
     at = versions(connection, streams, guest=guest)
     away = archived(connection, [stream for stream in streams if not at[stream]])
     written = _Written([], [], [])
-    results = [
-        next((gone(each.stream, away[each.stream]) for each in commit.appends if each.stream in away), None)
-        or _commit(connection, commit, at, written)
-        for commit in commits
-    ]
+    results: list[Appended | WarrenError] = []
+    for commit in commits:
+        lost = next((each.stream for each in commit.appends if each.stream in away), None) if away else None
+        results.append(_commit(connection, commit, at, written) if lost is None else gone(lost, away[lost]))
     now = commits[0].now if commits else 0.0
     if guest:
         event_log.append_new_as_guest(connection, written.entries, now=now)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, assert_type
 
 from engine import (
     NEVER,
+    NO_STREAM,
+    Aggregate,
     AsyncSession,
     Command,
     Context,
@@ -15,17 +17,22 @@ from engine import (
     Engine,
     Event,
     EventData,
+    EventLog,
     Query,
     Reject,
     Rejected,
+    Repository,
     RetryLater,
     RetryPolicy,
     Settings,
+    StreamId,
     WarrenError,
+    applies,
     command_handler,
     handler,
     query_handler,
 )
+from engine.testing.scenario import Scenario
 
 
 class OrderEvent(EventData, aggregate="order", key="order_id"):
@@ -148,7 +155,60 @@ async def application() -> None:
                 assert_type(events.missed, int)
 
 
+class Order(Aggregate, type="order", snapshot_every=100, snapshot_version=2, ignores=("order.noted",)):
+    total: Decimal = Decimal(0)
+    paid: bool = False
+
+    def place(self, total: Decimal) -> None:
+        emitted = self.emit(OrderPlaced(order_id=self.id, total=total))
+        assert_type(emitted, OrderPlaced)
+
+    @applies(OrderPlaced)
+    def _placed(self, event: OrderPlaced) -> None:
+        self.total = event.total
+
+    @applies
+    def _paid(self, event: OrderPaid) -> None:
+        self.paid = True
+
+
+class Ledger(Aggregate, type="order"):
+    entries: list[str] = []
+
+    @applies(OrderPlaced, OrderPaid)
+    def _any(self, event: OrderPlaced | OrderPaid) -> None:
+        self.entries.append(event.order_id)
+
+
+@handler(OrderPaid)
+async def settle(event: Event[OrderPaid], orders: Repository[Order], log: EventLog) -> None:
+    order = await orders.load(event.data.order_id, version=3)
+    assert_type(order, Order)
+    await orders.save(order, Ledger.new("o-2"))
+    assert_type(await log.append(StreamId("order", "o-1"), OrderPaid(order_id="o-1"), expected=NO_STREAM), int)
+
+
+async def streams(engine: Engine, session: AsyncSession) -> None:
+    orders = engine.repository(Order, session)
+    assert_type(orders, Repository[Order])
+    assert_type(await orders.find("o-1"), Order | None)
+    assert_type(await orders.update(lambda order: order.total, "o-1"), Decimal)
+    assert_type(await orders.update(lambda one, other: one.paid and other.paid, "o-1", "o-2"), bool)
+    async for entry in engine.event_log().read(StreamId("order", "o-1"), OrderPlaced):
+        order_id: str = entry.event.data.order_id
+        print(order_id)
+    async for raw in engine.event_log().read(StreamId("order", "o-1")):
+        assert_type(raw.event.data, dict[str, Any])
+    scenario = Scenario(Order, "o-1").given(OrderPlaced(order_id="o-1", total=Decimal(1)))
+    assert_type(scenario.when(lambda order: order.place(Decimal(1))).then().aggregate, Order)
+
+
 def refused(event: Event[OrderPlaced], ctx: Context) -> None:
+    Order.new(5)  # error
+    Order.new("o-1").emit("order.placed")  # error
+    applies("order.placed")  # error
+    StreamId("order")  # error
+    Repository[OrderPlaced]  # error
     ctx.emit({"order_id": "o-1"})  # error
     ctx.emit(OrderPlaced)  # error
     ctx.emit(OrderPaid())  # error

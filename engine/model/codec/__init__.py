@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.model.codec.build import RAW, Payloads, build_event, payloads
 from engine.model.codec.decode import decode
-from engine.model.codec.encode import CONTENT_TYPE, encode, to_message
+from engine.model.codec.encode import CONTENT_TYPE, STREAM_VERSION, encode, to_message
 from engine.model.codec.envelope import Envelope
 from engine.model.codec.strict import LIMITS, Limits, loads
 
@@ -12,6 +12,7 @@ __all__ = (
     "CONTENT_TYPE",
     "LIMITS",
     "RAW",
+    "STREAM_VERSION",
     "Envelope",
     "Limits",
     "Payloads",

@@ -17,6 +17,9 @@ from engine.model.message import Message
 
 CONTENT_TYPE = "application/json"
 
+#: The field of an event's metadata that has its version in its stream.
+STREAM_VERSION = "streamVersion"
+
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _ANY_SIZE = Limits(size=2**62)
 
@@ -39,7 +42,7 @@ def encode(event: Event[Any]) -> bytes:
             "causationId": event.causation_id,
             "correlationId": event.correlation_id,
             "data": orjson.Fragment(_payload(event)),
-            "metadata": orjson.Fragment(_checked(event, "metadata", dict(event.metadata)) if event.metadata else b"{}"),
+            "metadata": orjson.Fragment(_metadata(event)),
         },
         option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC,
     )
@@ -64,6 +67,15 @@ def to_message(event: Event[Any]) -> Message:
 def _seconds(moment: datetime) -> int | None:
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return max(0, int(aware.timestamp()))
+
+
+def _metadata(event: Event[Any]) -> bytes:
+    found = event.metadata
+    if not found:
+        return b"{}"
+    if len(found) == 1 and type(version := found.get(STREAM_VERSION)) is int:
+        return b'{"streamVersion":%d}' % version  # of nearly all that is appended
+    return _checked(event, "metadata", dict(found))
 
 
 def _payload(event: Event[Any]) -> bytes:
