@@ -120,7 +120,9 @@ class Repository(Generic[A]):
         self, command: Callable[[A, A], R], first: str, second: str, /, *, attempts: int = ATTEMPTS
     ) -> R: ...
     @overload
-    async def update(self, command: Callable[..., R], /, *ids: str, attempts: int = ATTEMPTS) -> R: ...
+    async def update(
+        self, command: Callable[..., R], first: str, second: str, third: str, /, *more: str, attempts: int = ATTEMPTS
+    ) -> R: ...
     async def update(self, command: Callable[..., R], /, *ids: str, attempts: int = ATTEMPTS) -> R:
         """Load the aggregates of these ids, have the command decide, save them together; what the command returned.
 
