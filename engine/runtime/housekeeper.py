@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from engine.errors import DatabaseError
+from engine.model.topology import topic_matches
 from engine.runtime import clock
 from engine.runtime.leasing import Leases
-from engine.storage import event_log, failure_fields, operations, pruning, workers
+from engine.storage import event_log, failure_fields, operations, pruning, snapshots, workers
 from engine.storage.database import Database
 from engine.storage.record_statements import Key
 
@@ -35,13 +36,15 @@ PAUSE = 0.05
 WORKERS_KEPT = 86400.0
 #: Seconds for which a schedule is remembered that no worker looks after: its code is gone, or its workers rest.
 SCHEDULES_KEPT = 30 * 86400.0
+#: Seconds for which a snapshot is kept beside which there is a later one of another schema.
+SNAPSHOTS_KEPT = 7 * 86400.0
 #: Seconds without progress after which an operation that is still being written down is given up.
 ABANDONED = 900.0
 DAY = 86400.0
 
 
 class Housekeeper:
-    """Does the rounds while it has the lease. `retention` (of records) and `event_retention` are in days."""
+    """Does the rounds while it has the lease. `retention` (of records) and `event_retention` are in days, also by type."""
 
     def __init__(
         self,
@@ -52,12 +55,14 @@ class Housekeeper:
         *,
         retention: float,
         event_retention: float = math.inf,
+        event_retention_of: Mapping[str, float] | None = None,
     ) -> None:
         self._database = database
         self._app = app
         self._alive = alive
         self._retention = retention * DAY
         self._event_retention = event_retention * DAY
+        self._event_retention_of = {kind: days * DAY for kind, days in (event_retention_of or {}).items()}
         self._leases = Leases(database, worker, alive)
 
     async def run(self) -> None:
@@ -77,7 +82,8 @@ class Housekeeper:
             return 0
         now = clock.now()
         forgotten = await self._records(now - self._retention)
-        await self._events(now - self._event_retention)
+        await self._events(now)
+        await self._database.write(partial(_forget_snapshots, now - SNAPSHOTS_KEPT))
         await self._workers(now - WORKERS_KEPT)
         await self._schedules(now - SCHEDULES_KEPT)
         await self._database.write(partial(operations.abandon, before=now - ABANDONED, now=now))
@@ -101,12 +107,19 @@ class Housekeeper:
             await asyncio.sleep(PAUSE)
         return forgotten
 
-    async def _events(self, before: float) -> None:
+    async def _events(self, now: float) -> None:
         """What was emitted or journalled long ago; the streams of aggregates stay whole."""
+        kept, kept_of = self._event_retention, self._event_retention_of
+        before = now - min([kept, *kept_of.values()])
+
+        @cache
+        def before_of(kind: str) -> float:
+            return now - next((long for pattern, long in kept_of.items() if topic_matches(pattern, kind)), kept)
+
         after: int | None = 0
         forgotten = 0
         while after is not None:
-            found = await self._database.read(partial(_old_events, after, before))
+            found = await self._database.read(partial(_old_events, after, before, before_of))
             for start in range(0, len(found.positions), GROUP):
                 forgotten += await self._database.write(
                     partial(_forget_events, found.positions[start : start + GROUP])
@@ -115,7 +128,7 @@ class Housekeeper:
             after = found.next
             await asyncio.sleep(PAUSE)
         if forgotten:
-            logger.info("housekeeping: %d events were older than %g days", forgotten, self._event_retention / DAY)
+            logger.info("housekeeping: %d events were older than they are kept", forgotten)
 
     async def _index(self) -> None:
         """Failures that an older program wrote are found by the fields of their payload from now on."""
@@ -144,8 +157,14 @@ def _forget(group: Sequence[tuple[str, str, str]], before: float, connection: Co
     return pruning.forget(connection, group, before)
 
 
-def _old_events(after: int, before: float, connection: Connection) -> event_log.Old:
-    return event_log.old(connection, after=after, before=before, size=SLICE)
+def _old_events(
+    after: int, before: float, before_of: Callable[[str], float], connection: Connection
+) -> event_log.Old:  # fmt: skip
+    return event_log.old(connection, after=after, before=before, size=SLICE, before_of=before_of)
+
+
+def _forget_snapshots(before: float, connection: Connection) -> int:
+    return snapshots.forget_outdated(connection, before)
 
 
 def _forget_events(positions: Sequence[int], connection: Connection) -> int:

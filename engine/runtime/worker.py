@@ -268,6 +268,7 @@ class Worker:
             self.liveness.alive,
             retention=settings.retention,
             event_retention=settings.event_retention,
+            event_retention_of=settings.event_retention_of,
         )
 
     @property

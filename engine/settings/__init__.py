@@ -31,7 +31,7 @@ class Settings:
     `max_body` is in bytes, `drain_timeout` in seconds. `retention`: days for which it is remembered that a
     message was handled, so that a copy of it is known for one. An empty `database` and `embedded://`
     mean files in the project's `.warren`. `event_log`: write what is emitted to the log of events, where it stays for
-    `event_retention` days; `journal`: topic patterns of events that are logged whoever publishes them. `circuit` is how
+    `event_retention` days, or as many as `event_retention_of` has for the first topic pattern that matches; `journal`: topic patterns of events that are logged whoever publishes them. `circuit` is how
     many failures in a row, of one cause, have a queue left alone for a while; 0 never. `migrate`: bring the database up to date when it is
     opened; by default for SQLite only. `read_only`: the command line and the monitor change nothing. `mask`: hide
     secrets where messages are shown: fields with these names besides the usual ones, and what these regular
@@ -51,6 +51,7 @@ class Settings:
     retention: float = 7.0
     event_log: bool = True
     event_retention: float = 30.0
+    event_retention_of: Mapping[str, float] = field(default_factory=dict)
     journal: tuple[str, ...] = ()
     circuit: int = 20
     traces: bool = False

@@ -136,6 +136,18 @@ def _days(value: Any, where: str, _base: Path) -> float:
     return number
 
 
+def _days_by_pattern(value: Any, where: str, base: Path) -> Mapping[str, float]:
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        value = {pattern.strip(): days for pattern, _, days in pairs}
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(
+            f"{where} is not a table of days by topic pattern",
+            hint='For example event_retention_of = { "audit.#" = 3650, "sensor.*" = 2 }.',
+        )
+    return {str(pattern): _days(days, f"{where}: {pattern}", base) for pattern, days in value.items()}
+
+
 def _count(value: Any, where: str, _base: Path) -> int:
     number = _number(value, where)
     if number != int(number) or not 0 <= number <= 1_000_000:
@@ -189,6 +201,7 @@ FIELDS: Mapping[str, Read] = {
     "retention": _days,
     "event_log": _flag,
     "event_retention": _days,
+    "event_retention_of": _days_by_pattern,
     "journal": _patterns,
     "circuit": _count,
     "traces": _flag,

@@ -9,7 +9,7 @@ the log, by its id: whoever appends it again changes nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -190,14 +190,23 @@ def get_many(connection: Connection, positions: Sequence[int]) -> list[EventDeta
     return [to_detail(row) for row in rows]
 
 
-def old(connection: Connection, *, after: int, before: float, size: int) -> Old:
-    """Of the next `size` events above a position those that were recorded before this time and belong to no stream."""
-    columns = (_events.c.position, _events.c.recorded, _events.c.version)
+def old(
+    connection: Connection, *, after: int, before: float, size: int, before_of: Callable[[str], float] | None = None
+) -> Old:
+    """Of the next `size` events above a position those that were recorded before this time and belong to no stream.
+
+    `before_of` gives the time for a type of event; none is later than `before`.
+    """
+    columns = (_events.c.position, _events.c.recorded, _events.c.version, _events.c.event_type)
     rows = connection.execute(
         select(*columns).where(_events.c.position > after).order_by(_events.c.position).limit(size)
     ).all()
     more = len(rows) == size and any(row.recorded < before for row in rows)
-    found = [row.position for row in rows if row.recorded < before and row.version is None]
+    found = [
+        row.position
+        for row in rows
+        if row.version is None and row.recorded < (before if before_of is None else before_of(row.event_type))
+    ]
     return Old(found, rows[-1].position if more else None)
 
 

@@ -11,10 +11,10 @@ import pytest
 from engine.errors import ReadOnly, UsageError
 from engine.model.message import Message
 from engine.model.stream import StreamId
-from engine.operations import event_files
+from engine.operations import event_files, stream_archive
 from engine.operations.masking import UNMASKED, Masking
 from engine.operations.operator import Operator
-from engine.storage import event_log, event_search
+from engine.storage import event_log, event_search, streams
 from engine.storage.database import Database
 from engine.storage.event_log import Entry, EventDetail, Origin
 from engine.storage.event_search import EventFilter
@@ -138,4 +138,51 @@ async def test_a_line_that_is_no_event_is_refused_with_its_number(tmp_path: Path
     bad = damage if isinstance(damage, bytes) else json.dumps({**json.loads(good), **damage}).encode()
     with pytest.raises(UsageError, match="line 2 is no event of an export"):
         await event_files.take(database, [good, bad], operator=ME)
+    await database.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_stream_is_archived_and_taken_back(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> None:
+    url = f"sqlite:///{tmp_path}/w.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    database = await Database.open(url, migrate=True)
+    a1, a2 = StreamId("account", "a-1"), StreamId("account", "a-2")
+    await fill(database, entry("e-1", 1), entry("f-1", 1, a2), entry("e-2", 2), entry("n-1", None))
+    before = await everything(database)
+
+    async def plan(stream: str, idle: str | None = None) -> list[stream_archive.Candidate]:
+        return await stream_archive.plan(database, stream, idle=idle, now=1500.0 + 86400)
+
+    assert await plan("account", "2d") == []
+    assert await plan("account", "1h") == [(a1, 2, 2), (a2, 1, 1)]
+    found = await plan("account/a-1")
+    file = [
+        each
+        for lines in [lines async for lines in stream_archive.export(database, found)]
+        for each in lines.splitlines()
+    ]
+    with pytest.raises(ReadOnly):
+        await stream_archive.remove(database, found, operator=Operator("me", read_only=True), file="f")
+    stale = [found[0]._replace(version=1)]  # somebody has appended since
+    assert await stream_archive.remove(database, stale, operator=ME, file="f") == []
+    assert await stream_archive.remove(database, found, operator=ME, file="f") == [a1]
+    assert [row.event_id for row, _ in await everything(database)] == ["f-1", "n-1"]
+    assert await database.read(lambda connection: streams.archived(connection, [a1, a2])) == {a1: 2}
+
+    assert await event_files.take(database, file, operator=ME) == (2, 2)
+    assert await database.read(lambda connection: streams.archived(connection, [a1])) == {}
+    again = {row.event_id: (row.version, message) for row, message in await everything(database)}
+    assert again == {row.event_id: (row.version, message) for row, message in before}
+    # The newest event of the log keeps its stream in.
+    assert await plan("account/a-1") == []
+    await database.close()
+
+
+async def test_a_stream_with_a_gap_is_not_archived(tmp_path: Path) -> None:
+    database = await opened(tmp_path, "one")
+    await fill(database, entry("e-2", 2), entry("n-1", None))
+    found = await stream_archive.plan(database, "account", idle=None, now=0.0)
+    with pytest.raises(UsageError, match="some are missing"):
+        [_ async for _ in stream_archive.export(database, found)]
+    with pytest.raises(UsageError, match="not a stream"):
+        await stream_archive.plan(database, "/a-1", idle=None, now=0.0)
     await database.close()

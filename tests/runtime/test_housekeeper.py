@@ -105,3 +105,31 @@ async def test_schedules_that_nobody_looks_after_are_forgotten_after_a_month(tmp
         assert len(await database.read(lambda connection: schedules.list_schedules(connection, "mill"))) == 1
     finally:
         await database.close()
+
+
+async def test_a_type_may_be_kept_for_longer_or_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeper, "PAUSE", 0.0)
+    monkeypatch.setattr(housekeeper, "SLICE", 3)
+    database = await Database.open(f"sqlite:///{tmp_path}/w.db", migrate=True)
+    now = clock.now()
+
+    def fill(connection: Connection) -> None:
+        for number, (kind, days) in enumerate(
+            [("audit.seen", 90), ("sensor.read", 3), ("order.placed", 31), ("order.paid", 29), ("sensor.read", 1)] * 2
+        ):
+            entry = event_log.Entry(
+                *(f"{kind}-{days}-{number // 5}", kind, None, None, None, event_log.Origin.EMITTED, "", "shop"),
+                *(None, None, "events", kind, 1.0, None, Message(b"{}")),
+            )
+            event_log.append(connection, [entry], now=now - days * DAY)
+
+    await database.write(fill)
+    longer = {"audit.#": 3650.0, "sensor.*": 2.0}
+    keeper = Housekeeper(
+        database, "w1", "shop", lambda worker: True, retention=7, event_retention=30, event_retention_of=longer
+    )
+    await keeper.round()
+    left = await database.read(lambda connection: event_search.search(connection, event_search.EventFilter()))
+    kept = ["audit.seen-90", "order.paid-29", "sensor.read-1"]
+    assert sorted(row.event_id for row in left) == sorted(f"{each}-{turn}" for each in kept for turn in (0, 1))
+    await database.close()

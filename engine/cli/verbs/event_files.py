@@ -1,4 +1,4 @@
-"""`warren events export` and `import`: the log as lines of JSON."""
+"""`warren events export`, `import` and `archive`: the log as lines of JSON."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def add_to(app: typer.Typer) -> None:
     )
     app.command("export", cls=Command, epilog=exporting)(_export)
     app.command("import", cls=Command, epilog=examples("warren events import a-1.jsonl --yes"))(_import)
+    archiving = examples(
+        "warren events archive --stream account/a-1 --output a-1.jsonl",
+        "warren events archive --stream order --idle 365d --output orders-2025.jsonl",
+    )
+    app.command("archive", cls=Command, epilog=archiving)(_archive)
 
 
 def _export(
@@ -70,3 +75,26 @@ def _import(
     from engine.cli.views.event_files import take
 
     asyncio.run(take(Call(context), file, yes=yes))
+
+
+def _archive(
+    context: typer.Context,
+    stream: Annotated[
+        str,
+        typer.Option("--stream", metavar="T/ID", show_default=False, help="Which: account/a-1, or account for all."),
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Where to: a file that is new.")
+    ],
+    idle: Annotated[
+        str | None, typer.Option("--idle", metavar="AGE", help="Only where nothing was appended for so long: 365d.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Move whole streams out of the log, into a file. `import` takes them back."""
+    import asyncio
+
+    from engine.cli.call import Call
+    from engine.cli.views.event_files import archive
+
+    asyncio.run(archive(Call(context), stream, idle=idle, output=output, yes=yes))

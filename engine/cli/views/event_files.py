@@ -1,8 +1,9 @@
-"""What `warren events export` and `import` do."""
+"""What `warren events export`, `import` and `archive` do."""
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,7 +11,7 @@ from engine.cli.call import Call
 from engine.cli.confirm import confirm
 from engine.cli.views.exporting import opened
 from engine.errors import UsageError
-from engine.operations import event_files
+from engine.operations import event_files, stream_archive
 from engine.operations.events import EventFilter
 from engine.operations.masking import UNMASKED
 
@@ -45,6 +46,35 @@ async def take(call: Call, file: str, *, yes: bool) -> None:
             done = await event_files.take(database, source, operator=call.operator, name=file)
     out.result({"lines": done.lines, "imported": done.events})
     out.line(f"Imported {done.events:,} events; {done.lines - done.events:,} were in the log already.")
+
+
+async def archive(call: Call, stream: str, *, idle: str | None, output: str, yes: bool) -> None:
+    """Write streams to a new file, and then take them out of the log."""
+    out, path = call.output, _new(output)
+    async with call.database() as database:
+        found = await stream_archive.plan(database, stream, idle=idle, now=time.time())
+        if not found:
+            out.result({"archived": 0, "file": None})
+            out.line("There are no such streams.")
+            return
+        events = sum(each.events for each in found)
+        question = f"Move {len(found):,} streams with {events:,} events out of the log, into {path}?"
+        confirm(out, question, yes=yes, count=len(found))
+        with opened(path) as file:
+            async for lines in stream_archive.export(database, found):
+                file.write(lines)
+        gone = await stream_archive.remove(database, found, operator=call.operator, file=str(path))
+    out.result({"archived": len(gone), "file": str(path)})
+    out.line(f"Moved {len(gone):,} streams to {path}.")
+    if len(gone) < len(found):
+        out.note(f"{len(found) - len(gone):,} were appended to meanwhile; they stay in the log.")
+
+
+def _new(file: str) -> Path:
+    path = Path(file)
+    if path.exists():
+        raise UsageError(f"{path} is there already", hint="Name a new file: an archive is not written over.")
+    return path
 
 
 def _source(file: str) -> BinaryIO:
