@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from engine.runtime.depends import Depends
     from engine.runtime.event_log import Append, EventLog, LogEntry
     from engine.runtime.listening import Subscriber
+    from engine.runtime.replicating import ReplicatedView, replicated_view
     from engine.runtime.repository import Repository
     from engine.settings import Settings
     from engine.storage.session import AsyncSession
@@ -107,6 +108,7 @@ __all__ = (
     "ReadOnly",
     "Reject",
     "Rejected",
+    "ReplicatedView",
     "ReplyInvalid",
     "Repository",
     "RequestError",
@@ -133,6 +135,7 @@ __all__ = (
     "handler",
     "projection",
     "query_handler",
+    "replicated_view",
 )
 
 _HOMES = {
@@ -157,12 +160,14 @@ _HOMES = {
     "Event": "engine.model.event",
     "EventData": "engine.model.event",
     "NEVER": "engine.model.retry",
+    "ReplicatedView": "engine.runtime.replicating",
     "RetryPolicy": "engine.model.retry",
     "Settings": "engine.settings",
     "cron": "engine.model.scheduled",
     "every": "engine.model.scheduled",
     "handler": "engine.model.handler",
     "projection": "engine.model.projection",
+    "replicated_view": "engine.runtime.replicating",
 }
 
 

@@ -95,44 +95,69 @@ def projection(
     a batch is in seconds. The function is returned unchanged. Raises `PluginError`.
     """
     place = Place.above("projection")
-    at = place.at
-    patterns, models = read_subjects(subjects, at, Role.EVENT)
     classes = tuple(tables)
-    _check(at, classes, name, version, batch, key, versions, timeout)
+    read_subjects(subjects, place.at, Role.EVENT)  # mistakes are told at the line of the decorator
+    _check(place.at, classes, name, version, batch, key, versions, timeout)
 
-    def declare(function: F) -> F:
-        if not inspect.iscoroutinefunction(function):
-            raise PluginError(f"{at} stands on something else than an async def function")
-        stem = stem_of(place.scope, place.file)
-        spec = ProjectionSpec(
-            handler=HandlerSpec(
-                function=function,
-                name=function.__name__,
-                module_stem=stem,
-                patterns=patterns,
-                models=models,
-                timeout=float(timeout),
-                file=place.file,
-                line=place.line,
-                namespace=place.nearby,
-            ),
-            name=name or f"{stem}.{function.__name__}",
-            version=version,
+    def made(function: F) -> F:
+        spec = declare(
+            place,
+            function,
+            subjects,
             tables=classes,
+            name=name,
+            version=version,
             batch=batch,
             key=key,
             versions=versions,
+            timeout=timeout,
         )
-        keep(place.scope, spec)
         function.__warren_projection__ = spec  # type: ignore[attr-defined]
         return function
 
-    return declare
+    return made
 
 
-def keep(scope: dict[str, Any], spec: ProjectionSpec) -> None:
-    """Note a projection in the module that declares it."""
-    scope.setdefault(PROJECTED, []).append(spec)
+def declare(
+    place: Place,
+    function: Callable[..., Any],
+    subjects: tuple[type[EventData] | str, ...],
+    *,
+    tables: tuple[type[Any], ...] = (),
+    name: str | None = None,
+    version: int = 1,
+    batch: int = DEFAULT_BATCH,
+    key: Of | None = None,
+    versions: Of | bool = False,
+    timeout: float = DEFAULT_TIMEOUT,
+) -> ProjectionSpec:
+    """Check a projection and note it in the module that declares it; see `projection`. Raises `PluginError`."""
+    at, stem = place.at, stem_of(place.scope, place.file)
+    patterns, models = read_subjects(subjects, at, Role.EVENT)
+    _check(at, tables, name, version, batch, key, versions, timeout)
+    if not inspect.iscoroutinefunction(function):
+        raise PluginError(f"{at} stands on something else than an async def function")
+    spec = ProjectionSpec(
+        handler=HandlerSpec(
+            function=function,
+            name=function.__name__,
+            module_stem=stem,
+            patterns=patterns,
+            models=models,
+            timeout=float(timeout),
+            file=place.file,
+            line=place.line,
+            namespace=place.nearby,
+        ),
+        name=name or f"{stem}.{function.__name__}",
+        version=version,
+        tables=tables,
+        batch=batch,
+        key=key,
+        versions=versions,
+    )
+    place.scope.setdefault(PROJECTED, []).append(spec)
+    return spec
 
 
 def assign_projections(app: str, specs: Iterable[ProjectionSpec]) -> dict[str, ProjectionSpec]:

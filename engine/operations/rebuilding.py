@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import UsageError
-from engine.model.projection import ProjectionSpec, table_names
+from engine.model.projection import ProjectionSpec
 from engine.operations.operator import Operator
 from engine.operations.writing import write
 from engine.runtime.ids import new_id
@@ -68,7 +68,7 @@ async def begin(database: Database, app: str, spec: ProjectionSpec, *, operator:
                     hint=f"Give that up first: `warren projections rebuild {name} --cancel`.",
                 )
         wanted = projections.new(
-            name, app, version=spec.version, patterns=spec.patterns, tables=table_names(spec), now=now
+            name, app, version=spec.version, patterns=spec.patterns, tables=[str(each.name) for each in tables], now=now
         )
         live = projections.begin(connection, wanted)
         if live.version == spec.version:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.errors import DatabaseError
-from engine.model.projection import ProjectionSpec, assign_projections, table_names
+from engine.model.projection import ProjectionSpec, assign_projections
 from engine.runtime import clock
 from engine.runtime.leasing import Leases
 from engine.runtime.projecting import Projecting
@@ -198,11 +198,16 @@ class Projector:
 
 def _begin(connection: Connection, *, app: str, spec: ProjectionSpec) -> Checkpoint:
     """The live copy as it stands, with its tables; a new one begins at the beginning of the log."""
-    name = spec.name_for(app)
+    name, tables = spec.name_for(app), copies.declared(spec.tables)
     wanted = projections.new(
-        name, app, version=spec.version, patterns=spec.patterns, tables=table_names(spec), now=clock.now()
+        name,
+        app,
+        version=spec.version,
+        patterns=spec.patterns,
+        tables=[str(each.name) for each in tables],
+        now=clock.now(),
     )
     stands = projections.begin(connection, wanted)
     if stands.version == spec.version:
-        copies.make_missing(connection, copies.declared(spec.tables))
+        copies.make_missing(connection, tables)
     return stands

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlmodel import Field, SQLModel, col, select
 
-from engine import AsyncSession, Event, EventData, projection
+from engine import AsyncSession, Event, EventData, PluginError, projection
+from engine.runtime import clock
 from engine.testing.projecting import Projected
 
 
@@ -105,3 +107,43 @@ async def test_it_stops_at_the_one_event_that_fails_and_goes_on_when_that_works(
     )
     await projected.given()
     assert len(await states(projected)) == 30
+
+
+async def test_a_table_that_is_not_declared_is_not_written(database_url: str) -> None:
+    @projection(Placed, tables=[OrderView])
+    async def wrong(event: Event[Placed], session: AsyncSession) -> None:
+        await session.execute(text("UPDATE warehouse SET stock = 0"))
+
+    async with Projected(wrong, database=database_url) as projected:
+        with pytest.raises(AssertionError, match=r"wrong writes warehouse.*, which is none of its tables"):
+            await projected.given(Placed(order_id="a"))
+
+
+async def test_a_payload_that_its_model_refuses_stops_it_too(projected: Projected) -> None:
+    odd: Event[Any] = Event({"nothing": 1}, "order.placed", "e-odd", clock.utc())
+    await projected.append(Placed(order_id="a"), odd, Placed(order_id="b"))
+    await projected.project()
+    (stands,) = await projected.checkpoints()
+    assert (stands.applied, stands.failed_event) == (1, "e-odd")
+    assert "data.order_id: Field required" in stands.error
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(PluginError, match="projection emits nothing"):
+        from engine import Context
+
+        @projection(Placed)
+        async def emits(event: Event[Placed], ctx: Context) -> None: ...
+
+        Projected(emits)
+        from engine.runtime.projection_calls import bind_projection
+
+        bind_projection(emits.__warren_projection__)  # type: ignore[attr-defined]
+    with pytest.raises(PluginError, match="is not a table"):
+        projection(Placed, tables=[Placed])
+    with pytest.raises(PluginError, match="key= means nothing"):
+        projection(Placed, key="order_id")
+    with pytest.raises(PluginError, match="async def"):
+
+        @projection(Placed)
+        def plain(event: Event[Placed]) -> None: ...
