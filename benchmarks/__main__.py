@@ -12,7 +12,18 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.suites import engine, events, failures, monitor, peers, publishing, redriving, requests, starting
+from benchmarks.suites import (
+    engine,
+    events,
+    failures,
+    monitor,
+    peers,
+    projections,
+    publishing,
+    redriving,
+    requests,
+    starting,
+)
 
 BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
     "consume": peers.consume,
@@ -24,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
     "failures": failures.failing,
     "monitor": monitor.monitor,
     "events": events.events,
+    "projections": projections.projecting,
     "embedded": engine.embedded,
     "sessions": engine.sessions,
     "fleet": engine.fleet,

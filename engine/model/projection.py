@@ -23,7 +23,7 @@ from engine.model.subjects import Role, read_subjects
 PROJECTED = "__warren_projections__"
 
 #: Events that a projection takes in one transaction, unless it says otherwise, and at most.
-DEFAULT_BATCH = 500
+DEFAULT_BATCH = 1_000
 MAX_BATCH = 10_000
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")

@@ -14,9 +14,9 @@ from typing import Any
 
 from engine.errors import PluginError
 from engine.model.event import Event, EventData
-from engine.model.handler import read_subjects
 from engine.model.place import Place, stem_of
-from engine.model.projection import Of, ProjectionSpec, declare, version_of
+from engine.model.projection import DEFAULT_BATCH, Of, ProjectionSpec, declare, version_of
+from engine.model.subjects import Role, read_subjects
 from engine.model.topology import topic_matches
 from engine.storage import replica
 from engine.storage.session import AsyncSession
@@ -105,7 +105,7 @@ def replicated_view(
     row: Callable[[Event[Any]], Mapping[str, Any]] | None = None,
     name: str | None = None,
     version: int = 1,
-    batch: int = 500,
+    batch: int = DEFAULT_BATCH,
 ) -> ReplicatedView:
     """A table that follows another service's entities, as a projection of their events.
 
@@ -116,7 +116,7 @@ def replicated_view(
     event that is not newer than what was seen of its key is left out, also after a deletion. Raises `PluginError`.
     """
     place = Place.above("replicated_view")
-    deletes = read_subjects(tuple(delete), place.at)[0] if delete else ()
+    deletes = read_subjects(tuple(delete), place.at, Role.EVENT)[0] if delete else ()
     made = getattr(table, "__table__", None)
     if made is None:
         raise PluginError(

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select
@@ -111,6 +112,9 @@ class LoggedEvent(NamedTuple):
     time: float
     due: float | None
     recorded: float
+
+
+_fields = attrgetter(*LoggedEvent._fields)
 
 
 class EventDetail(NamedTuple):
@@ -224,10 +228,9 @@ def forget(connection: Connection, positions: Sequence[int]) -> int:
 
 def to_row(row: Any) -> LoggedEvent:
     """A row of the table, with its columns by name."""
-    values = {name: getattr(row, name) for name in LoggedEvent._fields}
-    values["origin"] = Origin(row.origin)
-    values["routing_key"] = row.event_type if row.routing_key is None else row.routing_key
-    return LoggedEvent(**values)
+    found = LoggedEvent._make(_fields(row))
+    key = row.event_type if row.routing_key is None else row.routing_key
+    return found._replace(origin=Origin(found.origin), routing_key=key)
 
 
 def to_detail(row: Any) -> EventDetail:
