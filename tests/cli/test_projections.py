@@ -39,40 +39,29 @@ def listed(warren: Warren) -> Any:
     return warren("projections", "list", "--json").json["items"][0]
 
 
-def test_a_projection_is_followed_stopped_skipped_and_rebuilt(warren: Warren) -> None:
+def test_a_projection_is_followed_stopped_and_goes_on_past_an_event(warren: Warren) -> None:
     warren.write("handlers/orders.py", PLUGIN)
-    assert "no projections yet" in warren("projections", "list").out
     start_worker(warren)
-    for n in (1, 2, 13, 3):
+    for n in (1, 13, 2):
         assert warren("publish", "order.placed", f'{{"n": {n}}}').code == 0
-        until(lambda n=n: events(warren) == [1, 2, 13, 3].index(n) + 1)
+        until(lambda n=n: events(warren) == [1, 13, 2].index(n) + 1)
     state = until(lambda: listed(warren)["live"]["failed"] and listed(warren))
-    assert (state["name"], state["live"]["state"], state["live"]["applied"]) == ("shop.orders.books", "failing", 2)
-    assert (state["live"]["behind"], state["live"]["failed"]["position"]) == (2, 3)
+    assert (state["name"], state["live"]["state"], state["live"]["applied"]) == ("shop.orders.books", "failing", 1)
+    assert (state["live"]["behind"], state["live"]["failed"]["position"]) == (2, 2)
     assert "ValueError: an unlucky number" in warren("projections", "show", "books").out
-    doctor = warren("doctor")
-    assert "shop.orders.books stands at event 3" in doctor.out
-
-    assert warren("projections", "skip", "books").code == 2
-    assert warren("projections", "skip", "bocks", "--yes").code == 2
+    assert "shop.orders.books stands at event 2" in warren("doctor").out
+    assert warren("projections", "skip", "bocks").code == 2
     skipped = warren("projections", "skip", "books", "--why", "a joke", "--yes", "--json")
     assert skipped.json == {"skipped": [state["live"]["failed"]["event_id"]]}
     state = until(lambda: listed(warren)["live"]["behind"] == 0 and listed(warren))
-    assert (state["live"]["applied"], state["live"]["skipped"], state["live"]["failed"]) == (3, 1, None)
+    assert (state["live"]["applied"], state["live"]["skipped"], state["live"]["failed"]) == (2, 1, None)
     assert "projection skip" in warren("audit").out
-
-    # The rebuild stops at the same event, which may have been mended: it is left out once more.
+    # A rebuild stops at the same event, which might have been mended.
     stopped = warren("projections", "rebuild", "books", "--yes", "--json")
-    assert (stopped.code, stopped.json["failed"]["position"]) == (1, 3)
+    assert (stopped.code, stopped.json["failed"]["position"]) == (1, 2)
     assert warren("projections", "skip", "books", "--rebuild", "--yes").code == 0
-    beside = warren("projections", "rebuild", "books", "--no-swap", "--yes")
-    assert beside.code == 0, beside.err
-    assert "Both are the same." in beside.out
-    assert warren("projections", "compare", "books").code == 0
     done = warren("projections", "rebuild", "books", "--yes", "--json")
     assert (done.code, done.json["swapped"], done.json["comparison"]["same"]) == (0, True, True)
-    assert listed(warren)["rebuild"] is None
-    assert warren("projections", "compare", "books").code == 2
 
 
 def test_a_new_version_waits_for_its_rebuild_which_needs_no_worker(warren: Warren) -> None:
@@ -80,9 +69,6 @@ def test_a_new_version_waits_for_its_rebuild_which_needs_no_worker(warren: Warre
     worker = start_worker(warren)
     assert warren("publish", "order.placed", '{"n": 4}').code == 0
     until(lambda: (items := warren("projections", "list", "--json").json["items"]) and items[0]["live"]["applied"])
-    assert warren("projections", "pause", "books", "--yes", "--json").json == {"paused": ["shop.orders.books"]}
-    assert "is paused" in warren("doctor").out
-    assert warren("projections", "resume", "books", "--yes", "--json").json == {"resumed": ["shop.orders.books"]}
     worker.terminate()
     assert worker.wait(30) == 0
     new = PLUGIN.replace("version=1", "version=2").replace("2 * event.data.n", "3 * event.data.n")
@@ -90,17 +76,18 @@ def test_a_new_version_waits_for_its_rebuild_which_needs_no_worker(warren: Warre
     state = listed(warren)
     assert (state["live"]["state"], state["live"]["version"], state["declared"]) == ("outdated", 1, 2)
     assert warren("--read-only", "projections", "rebuild", "books", "--yes").code == 2
-    shown = warren("projections", "rebuild", "books", "--yes")
-    assert shown.code == 0, shown.err
-    assert "only one of them has the columns name" in shown.out
-    assert "'doubled': 8" in shown.out
-    assert "'doubled': 12" in shown.out
+    beside = warren("projections", "rebuild", "books", "--no-swap", "--yes")
+    assert beside.code == 0, beside.err
+    assert "only one of them has the columns name" in beside.out
+    assert "live {'n': 4, 'doubled': 8}" in beside.out
+    assert "rebuilt {'n': 4, 'doubled': 12}" in beside.out
+    assert warren("projections", "compare", "books").code == 1
+    assert warren("projections", "rebuild", "books", "--yes").code == 0
     state = listed(warren)
-    assert (state["live"]["version"], state["live"]["applied"]) == (2, 1)
+    assert (state["live"]["version"], state["live"]["applied"], state["rebuild"]) == (2, 1, None)
     assert warren("projections", "rebuild", "books", "--detach", "--yes").code == 0
-    assert warren("projections", "rebuild", "books", "--cancel", "--yes", "--json").json == {
-        "cancelled": ["shop.orders.books"]
-    }
+    dropped = warren("projections", "rebuild", "books", "--cancel", "--yes", "--json")
+    assert dropped.json == {"cancelled": ["shop.orders.books"]}
 
 
 def events(warren: Warren) -> int:
