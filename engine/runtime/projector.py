@@ -22,7 +22,7 @@ from engine.runtime.projecting import Projecting
 from engine.runtime.projection_calls import bind_projection
 from engine.storage import copies, event_search, projections
 from engine.storage.database import Database
-from engine.storage.projections import Checkpoint
+from engine.storage.projections import RUNNING, Checkpoint
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,7 +31,7 @@ logger = logging.getLogger("warren.projections")
 
 #: Seconds between two looks for what other processes wrote, and after a wake until more of it has gathered.
 LOOK = 0.5
-GATHER = 0.005
+GATHER = 0.02
 #: Seconds between two looks for projections that nobody looks after.
 LEASE_INTERVAL = 2.0
 
@@ -122,7 +122,9 @@ class Projector:
     @property
     def soonest(self) -> float | None:
         """When an event that failed is tried again, in seconds since the epoch; None without any."""
-        return min((copy.stands.retry_at for copy in self._copies.values() if copy.stands.failing), default=None)
+        standing = [copy.stands for copy in self._copies.values() if copy.stands.state == RUNNING]
+        later = [stands.retry_at for stands in standing if stands.failing and stands.retry_at > clock.now()]
+        return min(later, default=None)
 
     async def stop(self) -> None:
         """Finish the batches at hand and leave the projections to the other workers."""
