@@ -12,6 +12,7 @@ from engine.cli.call import Call
 from engine.cli.progress import progress
 from engine.errors import ConfigurationError, DatabaseError, PluginError, UsageError
 from engine.model.handler import HandlerSpec
+from engine.model.subjects import Role
 from engine.operations.durations import format_duration, parse_duration
 from engine.operations.publishing import Draft, Sent, compose, known_payloads, publish, read_payload, suggestion
 
@@ -59,7 +60,7 @@ async def publish_wish(call: Call, wish: Wish) -> None:
                 count=wish.count,
                 advance=advance,
             )
-    hint = suggestion(wish.type, await _patterns(call, specs)) if sent.unrouted else ""
+    hint = await _hint(call, wish.type, specs) if sent.unrouted else ""
     _print(call, wish, sent, exchange, delay, hint)
 
 
@@ -108,15 +109,17 @@ def _specs(call: Call) -> list[HandlerSpec]:
         return []
 
 
-async def _patterns(call: Call, specs: Iterable[HandlerSpec]) -> set[str]:
-    """What is asked for by the project's handlers, and by those whose queues the database remembers."""
+async def _hint(call: Call, event_type: str, specs: Iterable[HandlerSpec]) -> str:
+    """What to say of an event that nobody takes, by the project's handlers and the queues that the database remembers."""
     from engine.operations.queues import declared
 
-    found = {pattern for spec in specs for pattern in spec.patterns}
+    found = [(spec.role, spec.patterns) for spec in specs]
     try:
         async with call.database() as database:
-            for queue in await declared(database, call.settings.app):
-                found.update(queue.patterns)
+            found += [(Role(queue.role), queue.patterns) for queue in await declared(database, call.settings.app)]
     except DatabaseError:
         pass  # the event is published; only the suggestion is poorer
-    return found
+    for role, types in found:
+        if role is not Role.EVENT and event_type in types:
+            return f"It is a {role}: a program sends it with engine.{'request' if role is Role.QUERY else 'send'}(…)."
+    return suggestion(event_type, (pattern for role, patterns in found if role is Role.EVENT for pattern in patterns))

@@ -23,6 +23,7 @@ from engine.errors import BrokerError, DatabaseError
 from engine.model.event import Event, EventData
 from engine.model.message import Message
 from engine.model.outgoing import Kind, Outgoing
+from engine.model.request import refuse_request
 from engine.runtime import clock
 from engine.runtime.ids import new_id
 from engine.runtime.relay import Relay, RemoveSection
@@ -102,6 +103,8 @@ class Outbox:
         causation_id: str | None,
         id: str | None,
     ) -> Event[D]:
+        if queue is None:
+            refuse_request(data, "published", "outbox(session).send")
         cancellable = cancellable and delay > 0
         event, message = self._compose(
             data, id=id, correlation_id=correlation_id, causation_id=causation_id, cancellable=cancellable
