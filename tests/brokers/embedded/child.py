@@ -47,6 +47,13 @@ async def hold(broker: EmbeddedBroker, queue: str, prefetch: str) -> None:
     await asyncio.Event().wait()
 
 
+async def listen(broker: EmbeddedBroker, pattern: str) -> None:
+    """Say what is heard, until killed."""
+    await broker.listen("amq.topic", [pattern], lambda delivery: say("hears", delivery.routing_key), lambda: None)
+    say("listens")
+    await asyncio.Event().wait()
+
+
 async def hold_and_fork(broker: EmbeddedBroker, queue: str, prefetch: str) -> None:
     """The same, with a forked child that outlives its parent."""
     forked = os.fork()
@@ -69,7 +76,7 @@ async def work(broker: EmbeddedBroker, queue: str, prefetch: str) -> None:
         say("acked", delivery.message.message_id)
 
 
-VERBS = {verb.__name__: verb for verb in (publish, flood, hold, hold_and_fork, work)}
+VERBS = {verb.__name__: verb for verb in (publish, flood, hold, listen, hold_and_fork, work)}
 
 
 async def main(verb: str, path: str, *arguments: str) -> None:
