@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -38,6 +39,8 @@ logger = logging.getLogger("warren.application")
 #: Seconds that a request waits for its reply, unless it says otherwise, and at most.
 REQUEST_TIMEOUT = 5.0
 LONGEST_REQUEST = 24 * 3600.0
+#: Seconds for which it is remembered who takes what.
+ROUTES_LIFE = 5.0
 #: Seconds that may be spent on finding out why nobody answered.
 DIAGNOSIS = 2.0
 
@@ -52,6 +55,7 @@ class Messaging:
 
     def __init__(self) -> None:
         self._routes: dict[str, str] = {}
+        self._routes_until = 0.0
         self._subscribers: set[Subscriber[Any]] = set()
         #: For a test that moves its own clock: real seconds that a request waits at most.
         self.patience: float | None = None
@@ -155,7 +159,7 @@ class Messaging:
         except TimeoutError:
             raise await self.unanswered(what, target, timeout) from None
         except Unroutable:
-            self._routes.pop(event.type, None)
+            self._routes_until = 0.0
             raise
         rejections = request.__warren_rejections__ if isinstance(request, Request) else ()
         return read_reply(answer, kind, rejections, what, limits)
@@ -213,10 +217,16 @@ class Messaging:
 
     async def route(self, kind: str, *, anew: bool = False) -> str:
         """The queue that takes such commands or queries; raises `Unroutable` where nobody is known to."""
-        if (anew or kind not in self._routes) and self._database is not None:
+        stale = anew or kind not in self._routes or time.monotonic() > self._routes_until
+        if stale and self._database is not None:
             from engine.storage import workers
 
-            self._routes = await self._database.read(workers.routes)
+            try:
+                self._routes = await self._database.read(workers.routes)
+                self._routes_until = time.monotonic() + ROUTES_LIFE
+            except DatabaseError:
+                if kind not in self._routes:
+                    raise
         found = self._routes.get(kind)
         if found is not None:
             return found

@@ -62,6 +62,14 @@ class Break(Command, type="test.break"):
     times: int
 
 
+class Emits(Query[None], type="test.emits"):
+    pass
+
+
+class Writes(Query[int], type="test.writes"):
+    pass
+
+
 class Nobody(Command, type="test.nobody"):
     pass
 
@@ -90,6 +98,18 @@ async def wrong(query: Wrong) -> Any:
     return "seven"
 
 
+@query_handler("test.emits")
+async def emits(query: Event[dict[str, Any]], ctx: Context) -> None:
+    ctx.emit(Withdrawn(account="a"))
+
+
+@query_handler("test.writes")
+async def writes(query: Event[dict[str, Any]], session: AsyncSession) -> int:
+    await session.execute(text("CREATE TABLE IF NOT EXISTS taken (account TEXT)"))
+    await session.execute(text("INSERT INTO taken VALUES ('q')"))
+    return (await session.execute(text("SELECT count(*) FROM taken"))).scalar_one()
+
+
 @command_handler(Withdraw)
 async def withdraw(command: Event[Withdraw], ctx: Context, session: AsyncSession) -> Balance:
     data = command.data
@@ -107,4 +127,4 @@ async def break_down(command: Break, ctx: Context) -> None:
         raise OSError(f"attempt {ctx.attempt}")
 
 
-ALL = (balance, echo, sleep, wrong, withdraw, break_down)
+ALL = (balance, echo, sleep, wrong, emits, writes, withdraw, break_down)

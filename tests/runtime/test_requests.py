@@ -22,10 +22,25 @@ from engine.errors import (
 )
 from engine.model.message import Message, Publication
 from engine.runtime.application import Engine
+from engine.runtime.valve import Mode
 from engine.runtime.worker import Worker
 from engine.settings import Settings
+from engine.storage import pauses
 from tests.runtime import asking
-from tests.runtime.asking import ALL, Balance, Break, Echo, GetBalance, Nobody, Sleep, TooPoor, Withdraw, Wrong
+from tests.runtime.asking import (
+    ALL,
+    Balance,
+    Break,
+    Echo,
+    Emits,
+    GetBalance,
+    Nobody,
+    Sleep,
+    TooPoor,
+    Withdraw,
+    Writes,
+    Wrong,
+)
 from tests.support.inprocess import own_settings, until, working
 
 
@@ -135,6 +150,32 @@ async def test_nobody_answers(home: Home) -> None:
     with pytest.raises(Unroutable, match=r"Nobody is known to handle test\.nobody"):
         await home.engine.send(Nobody())
     assert await home.engine.request(Echo(number=1), timeout=10) == 1  # the late reply harms nobody
+
+
+async def test_a_query_changes_nothing(home: Home) -> None:
+    with pytest.raises(RequestFailed, match="emits answers queries, which change nothing"):
+        await home.engine.request(Emits(), timeout=10)
+    assert await home.engine.request(Writes(), timeout=10) == 1
+    assert await home.engine.request(Writes(), timeout=10) == 1  # what it wrote was undone
+    assert await home.sql("SELECT count(*) FROM warren_events") == [(0,)]
+
+
+async def test_a_paused_query_is_not_answered(home: Home) -> None:
+    queue = f"{home.settings.app}.asking.echo"
+    consumer = next(each for each in home.worker.consumers if each.queue == queue)
+    await home.worker.database.write(lambda connection: pauses.pause(connection, queue, who="a test", why="", now=1.0))
+    await until(_async(lambda: consumer.subscription.mode is Mode.SHUT), "the pause")  # type: ignore[attr-defined]
+    with pytest.raises(RequestTimeout, match="has no consumer, and 1 messages wait in it"):
+        await home.engine.request(Echo(number=1), timeout=0.3)
+    await home.worker.database.write(lambda connection: pauses.resume(connection, queue))
+    assert await home.engine.request(Echo(number=2), timeout=20) == 2
+
+
+async def test_an_engine_without_a_database_is_told_the_queue(home: Home) -> None:
+    async with Engine(home.settings, database=False) as engine:
+        with pytest.raises(Unroutable, match="this engine has no database that would tell"):
+            await engine.request(Echo(number=1))
+        assert await engine.request(Echo(number=1), queue=f"{home.settings.app}.asking.echo", timeout=10) == 1
 
 
 async def test_a_thousand_requests_are_in_flight(home: Home) -> None:

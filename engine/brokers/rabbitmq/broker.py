@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -125,9 +124,8 @@ class RabbitBroker:
     ) -> RabbitSubscription:
         """Deliver what is published to the exchange from now on; raises `QueueMissing` without it."""
         check_name("exchange", exchange)
-        queue = f"{self._app}.listener.{uuid.uuid4().hex}"
         made = {"exchange": exchange, "patterns": patterns, "missed": missed, **self._around_consumers()}
-        return await self._started(RabbitListener(self._consuming, queue, 0, receive, **made))
+        return await self._started(RabbitListener(self._consuming, f"{self._app}.listener", 0, receive, **made))
 
     def _around_consumers(self) -> dict[str, Any]:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,7 +33,8 @@ class RabbitListener(RabbitSubscription):
         """Nothing, as with an ack."""
 
     async def _consume(self, channel: Channel, doing: str) -> str:
-        amqp, queue = channel.amqp, self.queue
+        # A name of its own each time: the broker may not yet know that the connection before has gone.
+        amqp, queue = channel.amqp, f"{self.queue}.{uuid.uuid4().hex}"
         await call(doing, amqp.queue_declare(queue, exclusive=True, auto_delete=True), self._timeout)
         for pattern in self._patterns:
             await call(doing, amqp.queue_bind(queue, self._exchange, pattern), self._timeout)

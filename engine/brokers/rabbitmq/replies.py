@@ -100,7 +100,12 @@ class RabbitReplies:
                     raise BrokerUnavailable("The way for replies was lost.", hint=RESTART_HINT)
                 payload, taken = self._flight.load(batch, todo, CHUNK_MESSAGES)
                 if payload:
-                    await self._channel.write(payload, self._timeout)
+                    try:
+                        await self._channel.write(payload, self._timeout)
+                    except BrokerUnavailable:
+                        self._flight.ended()  # the numbers are out of step now
+                        await self._channel.close()
+                        self._over()
                 todo = todo[taken:]
         if not await batch.settle_to(0, self._timeout):
             self._flight.forsake(batch, BrokerUnavailable(f"RabbitMQ confirmed nothing for {self._timeout:g} s."))
