@@ -17,6 +17,7 @@ from textual.widget import Widget
 
 from engine import BrokerUnavailable, ConfigurationError, DatabaseUnavailable, WarrenError
 from monitor import collecting, config, screens
+from monitor.drawing import tones
 from monitor.drawing.text import lines, plain
 from monitor.drawing.tones import Tone
 from monitor.keys import bindings
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from engine import Settings
     from monitor.frame.page import Page
 
+#: Tones of what is said, without their colours.
+_GLYPHS: dict[Tone, str] = {"good": f"{tones.GOOD} ", "warn": f"{tones.WARN} ", "bad": f"{tones.BAD} "}
 #: Seconds for which the same error is not said again.
 QUIET = 30.0
 
@@ -43,6 +46,12 @@ class Monitor(App[None], inherit_bindings=False):
     NOTIFICATION_TIMEOUT = 6
     #: Messages that a redrive sends first; None: by how many there are.
     CANARY: ClassVar[int | None] = None
+    #: What is said stands on the line of the hints, and hides nothing that is worked with.
+    CSS = """
+    ToastRack { margin-bottom: 0; align: left bottom; max-height: 50%; scrollbar-size-vertical: 0; }
+    ToastHolder { align-horizontal: left; }
+    Toast { width: 1fr; max-width: 100%; margin: 0; padding: 0 1; background: $panel; }
+    """
     ENABLE_COMMAND_PALETTE = False  # ours is opened by bindings of ours, without priority
 
     class Changed(Message):
@@ -136,7 +145,7 @@ class Monitor(App[None], inherit_bindings=False):
     def tell(self, text: str, tone: Tone = "", *, title: str = "") -> None:
         """Say it in a notification, whatever is in the text."""
         severity: Any = {"bad": "error", "warn": "warning"}.get(tone, "information")
-        self.notify(str(lines(text)), title=str(plain(title)), severity=severity, markup=False)
+        self.notify(f"{_GLYPHS.get(tone, '')}{lines(text)}", title=str(plain(title)), severity=severity, markup=False)
 
     def failed(self, error: Exception, *, doing: str = "", loud: bool = False) -> None:
         """Say what went wrong, and go on. What the header says already is said only when it is `loud`.

@@ -57,7 +57,7 @@ TITLES: dict[str, str] = {
 
 GROUPS: dict[str, tuple[Action, ...]] = {
     "app": (
-        Action("help", "question_mark", "Help", hint=True),
+        Action("help", "question_mark,f1", "Help", hint=True),
         Action("palette", "colon,ctrl+p", "Commands", hint=True, action="command_palette"),
         Action("refresh", "R", "Refresh now"),
         Action("quit", "q,ctrl+q", "Quit", hint=True),
@@ -102,7 +102,7 @@ GROUPS: dict[str, tuple[Action, ...]] = {
         Action("previous", "shift+tab,left,up", "Before"),
     ),
     "copied": (Action("close", "escape,q,enter,y", "Close"),),
-    "help": (Action("close", "escape,q,question_mark", "Close"),),
+    "help": (Action("close", "escape,q,question_mark,f1", "Close"),),
     "overview": (Action("follow", "enter", "Do what is suggested", hint=True),),
     "queues": (Action("pause", "p", "Pause or resume the queue…", hint="Pause…", changes=True),),
     "workers": (Action("show_all", "a", "Also those that ended", hint="All"),),
@@ -134,9 +134,9 @@ GROUPS: dict[str, tuple[Action, ...]] = {
         Action("frames", "f", "Every frame, or your own code only"),
     ),
     "editor": (
-        Action("save", "ctrl+s", "Save and redrive…", hint=True, changes=True),
+        Action("save", "ctrl+s", "Save and redrive…", hint="Save…", changes=True),
         Action("difference", "ctrl+g", "Difference", hint=True),
-        Action("revert", "ctrl+r", "Back to the original", hint=True),
+        Action("revert", "ctrl+r", "Back to the original", hint="Original"),
         Action("outside", "ctrl+o", "In $EDITOR", hint=True),
     ),
     "difference": (Action("revert", "u", "Take the edit back…", hint=True, changes=True),),
@@ -151,8 +151,8 @@ GROUPS: dict[str, tuple[Action, ...]] = {
     "node": (Action("copy", "y", "Copy it"),),
     "demo": (Action("fix", "F", "Renew the certificate", hint=True),),
     "operation": (
-        Action("steer", "P", "Pause or resume it", hint=True, changes=True),
-        Action("cancel", "C", "Cancel it…", hint=True, changes=True),
+        Action("steer", "P", "Pause it, or go on with it", hint="Pause", changes=True),
+        Action("cancel", "C", "Cancel it…", hint="Cancel…", changes=True),
     ),
 }
 

@@ -45,7 +45,9 @@ class AuditPage(Page):
             Column("outcome", "OUTCOME", lambda row: short(row.outcome), width=14, grow=1, most=40, rank=2),
             Column("why", "WHY", lambda row: row.why, width=20, grow=3, rank=1),
         )
-        table: Table[Entry] = Table(shown, AuditListing(self.source), empty="Nobody did anything yet.", id="audit")
+        table: Table[Entry] = Table(
+            shown, AuditListing(self.source), noun="entries", empty="Nobody did anything yet.", id="audit"
+        )
         yield Split(table, Pager(id="preview"))
 
     @on(Table.Moved)

@@ -31,12 +31,12 @@ def unified(before: str, after: str) -> list[Line]:
         return []
     head, tail = _common(old, new)
     middle_old, middle_new = old[head : len(old) - tail], new[head : len(new) - tail]
-    found = [Line("@", f"{head - CONTEXT:,} lines as they were")] if head > CONTEXT else []
+    found = [Line("@", _skipped(head - CONTEXT))] if head > CONTEXT else []
     found += [Line(" ", text) for text in old[max(head - CONTEXT, 0) : head]]
     found += _middle(middle_old, middle_new)
     found += [Line(" ", text) for text in old[len(old) - tail :][:CONTEXT]]
     if tail > CONTEXT:
-        found.append(Line("@", f"{tail - CONTEXT:,} lines as they were"))
+        found.append(Line("@", _skipped(tail - CONTEXT)))
     return found
 
 
@@ -64,7 +64,7 @@ def _unchanged(lines: Sequence[str]) -> Iterator[Line]:
         yield from (Line(" ", text) for text in lines)
         return
     yield from (Line(" ", text) for text in lines[:CONTEXT])
-    yield Line("@", f"{len(lines) - 2 * CONTEXT:,} lines as they were")
+    yield Line("@", _skipped(len(lines) - 2 * CONTEXT))
     yield from (Line(" ", text) for text in lines[-CONTEXT:])
 
 
@@ -82,3 +82,7 @@ def _part(text: str, other: str) -> tuple[int, int]:
     start = next((place for place in range(most) if text[place] != other[place]), most)
     same = next((place for place in range(most - start) if text[-1 - place] != other[-1 - place]), most - start)
     return start, len(text) - same
+
+
+def _skipped(number: int) -> str:
+    return "1 line as it was" if number == 1 else f"{number:,} lines as they were"

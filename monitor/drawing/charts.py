@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -39,6 +40,24 @@ def _eighths(value: float, most: float, steps: int) -> int:
     if value <= 0 or most <= 0:
         return 0
     return max(1, min(steps, round(value / most * steps)))
+
+
+def since(values: Sequence[float], parts: int = 5) -> list[float]:
+    """The newest values from the first that is not zero, in whole `parts` of their number: what is young is drawn large."""
+    total = len(values)
+    quiet = next((at for at, value in enumerate(values) if value > 0), total)
+    part = max(math.ceil(total / parts), 1)
+    kept = min(max(math.ceil((total - quiet) / part), 1) * part, total)
+    return list(values[total - kept :])
+
+
+def spread(values: Sequence[float], width: int) -> list[float]:
+    """All values over exactly `width` places, from the first to the last: repeated where there are fewer than places."""
+    if not values or width <= 0:
+        return []
+    if len(values) > width:
+        return squeeze(values, width)
+    return [values[place * len(values) // width] for place in range(width)]
 
 
 def squeeze(values: Sequence[float], width: int) -> list[float]:

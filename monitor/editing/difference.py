@@ -58,7 +58,7 @@ class DifferencePage(Page):
         self._found = found
         lines: list[Line] = [line(Part(f"Edits of failure #{self._failure_id}", "title")), EMPTY]
         if not found.edits:
-            lines.append(line(Part("It was not edited. e edits its body.", "muted")))
+            lines.append(line(Part("It was not edited. esc leads back, and there e edits it.", "muted")))
         else:
             lines += [*edit_lines(found.edits, self.source.now()), EMPTY, *change_lines(found.changes), EMPTY]
             lines += difference_lines(found.before, found.after)

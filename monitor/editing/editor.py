@@ -51,7 +51,7 @@ class EditorPage(Page):
     AUTO_FOCUS = "BodyArea"
     BINDINGS: ClassVar[list[BindingType]] = bindings("editor")
     DEFAULT_CSS: ClassVar[str] = """
-    EditorPage .editor--title { height: 1; padding: 0 1; }
+    EditorPage .editor--title { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     EditorPage #parts { height: 1fr; }
     EditorPage BodyArea { width: 1fr; }
     EditorPage #difference { width: 1fr; display: none; border-left: vkey $foreground 18%; }
@@ -124,6 +124,7 @@ class EditorPage(Page):
         with self.prevent(TextArea.Changed):
             area.put(text if self._long is None else text[:EDITABLE], is_json=self._is_json)
         area.focus()
+        self.refresh_bindings()  # while the text was read-only, it took no keys for itself
         self._check()
 
     @property

@@ -35,7 +35,7 @@ class MessagesPage(FailurePage):
 
     AUTO_FOCUS = "Table"
     DEFAULT_CSS: ClassVar[str] = """
-    MessagesPage .messages--summary { height: 1; padding: 0 1; }
+    MessagesPage .messages--summary { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, fingerprint: str | None = None, *, filter: str = "") -> None:
@@ -51,7 +51,9 @@ class MessagesPage(FailurePage):
         """A line that sums up, the failures, and beside them the one under the cursor."""
         yield Static("", classes="messages--summary", markup=False)
         listing = FailureListing(self.source, fingerprint=self._fingerprint, filter=self._asked)
-        table: Table[FailureRow] = Table(self._columns(), listing, empty="There are no such failures.", id="failures")
+        table: Table[FailureRow] = Table(
+            self._columns(), listing, noun="failures", empty="There are no such failures.", id="failures"
+        )
         yield Split(table, Pager(id="preview"))
 
     def _columns(self) -> Sequence[Column[FailureRow]]:

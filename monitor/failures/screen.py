@@ -33,7 +33,7 @@ class FailuresPage(FailurePage):
 
     AUTO_FOCUS = "Table"
     DEFAULT_CSS: ClassVar[str] = """
-    FailuresPage .failures--summary { height: 1; padding: 0 1; }
+    FailuresPage .failures--summary { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, place: Place | None = None) -> None:
@@ -45,7 +45,7 @@ class FailuresPage(FailurePage):
         """A line that sums up, the causes, and beside them the newest failure of the one under the cursor."""
         yield Static("", classes="failures--summary", markup=False)
         listing = CauseListing(self.source)
-        table: Table[Group] = Table(self._columns(), listing, empty="Nothing has failed.", id="causes")
+        table: Table[Group] = Table(self._columns(), listing, noun="causes", empty="Nothing has failed.", id="causes")
         yield Split(table, Pager(id="preview"))
 
     def _columns(self) -> Sequence[Column[Group]]:
@@ -98,6 +98,10 @@ class FailuresPage(FailurePage):
             for operation in running
         ]
         self.query_one(".failures--summary", Static).update(line(*pieces), layout=False)
+
+    @on(Table.MarksChanged)
+    def _narrowed(self) -> None:
+        self.refresh_now()
 
     @on(Table.Moved)
     def _preview(self) -> None:

@@ -73,6 +73,7 @@ class CommandLine(Horizontal):
         with field.prevent(Input.Changed):
             field.value = table.listing.filter
         self._say("")
+        self.app.clear_notifications()  # they would stand on this line
         self.add_class("-asking")
         field.focus()
 

@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from monitor.drawing.text import lines, plain
 from monitor.keys import bindings
+from monitor.reading.scroll import Scroll
 
 #: Characters that are shown; all are copied.
 SHOWN = 20_000
@@ -26,8 +27,8 @@ class CopiedScreen(ModalScreen[None]):
     CopiedScreen { align: center middle; background: $background 55%; }
     CopiedScreen > Vertical { width: 90%; max-width: 110; height: auto; max-height: 80%; background: $surface;
         border: round $primary; padding: 1 2; }
-    CopiedScreen VerticalScroll { height: auto; max-height: 100%; }
-    CopiedScreen .copied--title { margin-bottom: 1; height: 1; }
+    CopiedScreen Scroll { height: auto; max-height: 100%; }
+    CopiedScreen .copied--title { margin-bottom: 1; height: auto; }
     """
 
     def __init__(self, text: str, title: str) -> None:
@@ -41,7 +42,7 @@ class CopiedScreen(ModalScreen[None]):
         with Vertical():
             said = f"{self._title}: copied, where the terminal allows it. Esc closes."
             yield Static(plain(said, "strong"), classes="copied--title")
-            with VerticalScroll():
+            with Scroll():
                 yield Static(lines(shown))
 
     def action_close(self) -> None:

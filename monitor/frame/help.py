@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from monitor.drawing.text import plain
+from monitor.frame.offers import offers
 from monitor.keys import TITLES, bindings
+from monitor.reading.scroll import Scroll
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -29,7 +31,7 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen { align: center middle; background: $background 55%; }
     HelpScreen > Vertical { width: 64; max-width: 96%; height: auto; max-height: 92%; background: $surface;
         border: round $primary; padding: 1 2; }
-    HelpScreen VerticalScroll { height: auto; max-height: 100%; }
+    HelpScreen Scroll { height: auto; max-height: 100%; }
     """
 
     def __init__(self, active: Iterable[ActiveBinding]) -> None:
@@ -38,7 +40,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The list; it scrolls."""
-        with Vertical(), VerticalScroll():
+        with Vertical(), Scroll():
             yield Static(listing(self.app, self._active))
 
     def action_close(self) -> None:
@@ -48,19 +50,14 @@ class HelpScreen(ModalScreen[None]):
 
 def listing(app: App[object], active: Iterable[ActiveBinding]) -> Content:
     """All bindings with their keys, by group."""
-    groups: dict[str, dict[str, tuple[list[str], str]]] = {}
-    for one in active:
-        name = one.binding.id or one.binding.action
-        group = name.partition(".")[0]
-        if one.binding.description and not one.binding.system and group in TITLES:
-            keys, _ = groups.setdefault(group, {}).setdefault(name, ([], one.binding.description))
-            keys.append(app.get_key_display(one.binding))
     lines: list[Content] = []
-    for group, actions in groups.items():
-        lines += [plain("")] if lines else []
-        lines.append(plain(TITLES[group], "info"))
-        for keys, label in actions.values():
-            lines.append(Content.assemble(plain(f"  {', '.join(keys):<16} ", "strong"), plain(label)))
+    group = ""
+    for offer in offers(app, active):
+        if offer.group != group:
+            group = offer.group
+            lines += [plain("")] if lines else []
+            lines.append(plain(TITLES[group], "info"))
+        lines.append(Content.assemble(plain(f"  {', '.join(offer.keys):<16} ", "strong"), plain(offer.label)))
     lines += [plain(""), plain("Keys are yours to change: [tool.warren.monitor.keys], by the ids that", "muted")]
     lines.append(plain("docs/monitor.md lists.", "muted"))
     return Content("\n").join(lines)

@@ -142,17 +142,32 @@ class Page(Screen[Any]):
         self._fetch()
 
     def pulse(self) -> None:
-        """A refresh is due."""
-        for header in self.query(Header):  # none while the page is still being put together
-            header.pulse()
-        self._fetch()
+        """A refresh is due. One that comes before the page has its widgets is none: it reads when it is mounted."""
+        if self.composed:
+            self.query_one(Header).pulse()
+            self._excuse()
+            self._fetch()
+
+    @property
+    def composed(self) -> bool:
+        """Whether its widgets are there."""
+        return self.is_attached and bool(self.query(CommandLine))
+
+    def _excuse(self) -> None:
+        """Tables that have nothing to show say why."""
+        lost = self.source.database_state.word == "lost"
+        for table in self.query(Table):
+            said = "The database does not answer; screen 1 says why." if lost else "Reading …"
+            if said != table.unread and not table.known:
+                table.unread = said
+                table.refresh()
 
     def tables(self) -> Iterator[Table[Any]]:
         """The tables that are read again at each refresh."""
         return (table for table in self.query(Table) if table.live)
 
     def _fetch(self) -> None:
-        if self._fetching or not self.source.ready or not self.is_attached:
+        if self._fetching or not self.source.ready or not self.composed:
             return
         self._fetching = True
         self.run_worker(self._fetch_and_post(), group="fetching", exit_on_error=False)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from monitor.frame.offers import offers
+
 if TYPE_CHECKING:
     from textual.binding import ActiveBinding
 
@@ -37,14 +39,10 @@ class Commands(Provider):
                 yield Hit(score, matcher.highlight(command.name), command.run, help=command.help)
 
     def _commands(self) -> Iterator[Command]:
-        seen: set[str] = set()
-        for active in self.screen.active_bindings.values():
-            name = active.binding.id or ""
-            label = active.binding.description
-            if active.enabled and label and name and name not in seen and name != "app.palette":
-                seen.add(name)
-                key = self.app.get_key_display(active.binding)
-                yield Command(label.removesuffix("…"), f"key {key}", partial(self._run, active))
+        for offer in offers(self.app, self.screen.active_bindings.values()):
+            if offer.id != "app.palette":
+                run = partial(self._run, offer.binding)
+                yield Command(offer.label.removesuffix("…"), f"key {', '.join(offer.keys)}", run)
         for theme in sorted(self.app.available_themes):
             yield Command(f"Theme: {theme}", "", partial(setattr, self.app, "theme", theme))
 

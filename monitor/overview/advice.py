@@ -109,12 +109,12 @@ def _queue(queue: QueueFigures, name: str, now: float) -> Advice | None:
 
 
 def _failures(groups: Sequence[Group], now: float) -> Iterator[Advice]:
-    for group in sorted(groups, key=lambda one: -one.last_seen):
+    for group in sorted(groups, key=lambda one: (now - one.last_seen >= RECENT, -one.total)):
         recent = now - group.last_seen < RECENT
         row = group.latest
         what = row.exception or row.reason
         when = f"the last {age(now - group.last_seen)} ago" if now - group.last_seen >= 1 else "the last just now"
-        text = f"{row.handler}: {count(group.total)} failed with {what}, {when}."
+        text = f"{row.handler or row.queue}: {count(group.total)} failed with {what}, {when}."
         yield Advice(
             f"cause {group.fingerprint}",
             "bad" if recent else "warn",

@@ -92,7 +92,14 @@ class OverviewPage(Page):
             Column("total", "OPEN", lambda group: Cell(count(group.total), "bad"), width=6, right=True),
             Column("last", "LAST", lambda group: age(now() - group.last_seen), width=4, right=True),
             Column("trend", "LAST HOUR", lambda group: Cell(sparkline(group.buckets, 20), "bad"), width=20, rank=2),
-            Column("handler", "HANDLER", lambda group: group.latest.handler, width=16, grow=1, most=30),
+            Column(
+                "handler",
+                "HANDLER",
+                lambda group: group.latest.handler or group.latest.queue,
+                width=16,
+                grow=1,
+                most=30,
+            ),
             Column(
                 "what",
                 "EXCEPTION",
@@ -135,18 +142,20 @@ class OverviewPage(Page):
         self._advise(found.fleet, found.groups)
         self.query_one("#causes", Table).put(found.groups)
         letters = self.query_one("#letters", Chart)
-        letters.put(f"{sum(found.arrivals[-5:]) / 5:.0f}", found.arrivals, "last hour")
+        letters.put(f"{sum(found.arrivals[-5:]) / 5:.0f}", found.arrivals, SPAN / PARTS)
         fleet = found.fleet
         if fleet is not None:
-            self.query_one("#in", Chart).put(rate(fleet.rates.arrived), fleet.arrived, "5 min")
-            self.query_one("#out", Chart).put(rate(fleet.rates.left), fleet.left, "5 min")
+            from engine.operations.fleet import STEP
+
+            self.query_one("#in", Chart).put(rate(fleet.rates.arrived), fleet.arrived, STEP)
+            self.query_one("#out", Chart).put(rate(fleet.rates.left), fleet.left, STEP)
             self.query_one("#totals", Static).update(line(*_totals(fleet)), layout=False)
             self.query_one("#queues", Table).put(sorted(fleet.queues, key=urgency))
 
     def pulse(self) -> None:
         """Advice about the links needs no database."""
         super().pulse()
-        if self.source.database_state.word == "lost":
+        if self.composed and self.source.database_state.word == "lost":
             self._advise(self.source.fleet, ())
 
     def _advise(self, fleet: Fleet | None, groups: list[Group] | tuple[()]) -> None:
@@ -166,6 +175,8 @@ class OverviewPage(Page):
         advice: Advice = message.row
         if advice.place:
             self.monitor.go(advice.place, **advice.open)
+        else:
+            self.tell("\n".join(part for part in (advice.text, advice.todo) if part), advice.tone)
 
     @on(Table.Opened, "#queues")
     def _open_queue(self, message: Table.Opened) -> None:

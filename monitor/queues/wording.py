@@ -148,7 +148,11 @@ def detail(queue: QueueFigures, now: float, width: int) -> Content:
         fact("unacked", count(queue.unacked)),
         fact("oldest", oldest_cell(queue).text, ("  as far as was seen", "muted") if queue.oldest else ""),
         fact("lag", lag_cell(queue).text, ("  until what waits is handled", "muted") if queue.lag else ""),
-        fact("consumers", count(queue.consumers), (f"  of {count(queue.workers)} living workers", "muted")),
+        fact(
+            "consumers",
+            count(queue.consumers),
+            (f"  of {count(queue.workers)} living worker{'' if queue.workers == 1 else 's'}", "muted"),
+        ),
         fact("dead", (count(queue.dead), "bad" if queue.dead else "")),
         fact("in DLQ", count(queue.dead_letters), ("  not taken in yet", "muted") if queue.dead_letters else ""),
         "",

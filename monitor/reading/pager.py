@@ -15,9 +15,10 @@ from textual.strip import Strip
 
 from monitor.keys import bindings
 from monitor.reading.lines import Line, folded
+from monitor.reading.scroll import Keys
 
 
-class Pager(ScrollView, can_focus=True):
+class Pager(Keys, ScrollView, can_focus=True):
     """Shows lines. `show` keeps the place that is read unless it is told that other lines came."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("reading")
@@ -96,38 +97,6 @@ class Pager(ScrollView, can_focus=True):
             return Strip.blank(width, base)
         segments = [Segment(part.text, base + self._style(part.role)) for part in self._folded[row]]
         return Strip(segments).adjust_cell_length(width, base)
-
-    def action_down(self) -> None:
-        """One line down."""
-        self.scroll_relative(y=1, animate=False)
-
-    def action_up(self) -> None:
-        """One line up."""
-        self.scroll_relative(y=-1, animate=False)
-
-    def action_half_down(self) -> None:
-        """Half a page down."""
-        self.scroll_relative(y=max(self.size.height // 2, 1), animate=False)
-
-    def action_half_up(self) -> None:
-        """Half a page up."""
-        self.scroll_relative(y=-max(self.size.height // 2, 1), animate=False)
-
-    def action_page_down(self) -> None:
-        """A page down."""
-        self.scroll_relative(y=max(self.size.height - 1, 1), animate=False)
-
-    def action_page_up(self) -> None:
-        """A page up."""
-        self.scroll_relative(y=-max(self.size.height - 1, 1), animate=False)
-
-    def action_first(self) -> None:
-        """To the first line."""
-        self.scroll_home(animate=False)
-
-    def action_last(self) -> None:
-        """To the last line."""
-        self.scroll_end(animate=False)
 
     def _style(self, role: str) -> Style:
         return self.get_component_rich_style(f"pager--{role}", partial=True) if role else Style.null()

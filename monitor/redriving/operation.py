@@ -66,7 +66,11 @@ class OperationPage(Page):
         )
         yield Pager(id="progress")
         yield Table(
-            columns, ItemListing(self.source, self._operation_id), empty="No message is in this state.", id="items"
+            columns,
+            ItemListing(self.source, self._operation_id),
+            noun="messages",
+            empty="No message is in this state.",
+            id="items",
         )
 
     def _subject(self, row: Item) -> str:
@@ -116,11 +120,19 @@ class OperationPage(Page):
             self.monitor.push_screen(MessagePage(message.row.subject))
 
 
+def ended(operation: Operation) -> bool:
+    """Whether nothing can be done to it any more."""
+    return operation.state in ("done", "cancelled")
+
+
 async def steer(page: Page, operation: Operation | None) -> None:
     """Pause what runs, resume what is paused or was stopped."""
     from engine.operations import steering
 
     if operation is None:
+        return
+    if ended(operation):
+        page.tell(f"{operation.id} is {operation.state}.")
         return
     database, by = page.source.database(), page.source.operator
     if operation.state == "running":
@@ -138,6 +150,9 @@ async def cancel(page: Page, operation: Operation | None) -> None:
     from monitor.frame.dialogs import Question
 
     if operation is None:
+        return
+    if ended(operation):
+        page.tell(f"{operation.id} is {operation.state}; there is nothing to cancel.")
         return
     lines = [f"{operation.sent:,} are sent and stay so; {operation.waiting:,} will not be sent."]
     if await page.confirm(Question(f"Cancel {operation.kind} {operation.id}?", lines, verb="Cancel it")):

@@ -9,7 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Button, Checkbox, Input, Static
+from textual.widgets import Button, Input, Static
 
 from engine import UsageError
 from monitor.drawing.text import plain
@@ -17,6 +17,7 @@ from monitor.failures.wording import counted
 from monitor.frame.page import Page
 from monitor.keys import bindings
 from monitor.reading.pager import Pager
+from monitor.redriving.choice import Choice
 from monitor.redriving.describing import plan_lines
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class PlanPage(Page):
     PlanPage .plan--row Input { height: 1; border: none; padding: 0 1; background: $boost; width: 10; }
     PlanPage .plan--row Input:focus { background: $primary 30%; border: none; }
     PlanPage #why { width: 1fr; max-width: 70; }
-    PlanPage Checkbox { height: 1; border: none; padding: 0; background: transparent; margin-left: 2; }
+    PlanPage Choice { height: 1; border: none; padding: 0; background: transparent; margin-left: 2; }
     PlanPage .plan--after { color: $text-muted; padding-left: 2; width: 1fr; }
     PlanPage .plan--buttons { height: 1; margin-top: 1; }
     PlanPage Button { margin-right: 2; }
@@ -69,7 +70,7 @@ class PlanPage(Page):
                 yield Static("messages a second at most", classes="plan--after", markup=False)
             with Horizontal(classes="plan--row"):
                 yield Static("", classes="plan--label", markup=False)
-                yield Checkbox("begin with 1/s, then ten times more at each step", id="ramp", compact=True)
+                yield Choice("begin with 1/s, then ten times more at each step", id="ramp", compact=True)
             with Horizontal(classes="plan--row"):
                 yield Static("why", classes="plan--label", markup=False)
                 yield Input(self._why, id="why", placeholder="for the audit", compact=True)
@@ -167,7 +168,7 @@ class PlanPage(Page):
             return default_options(number)._replace(
                 canary=min(int(canary or 0), number),
                 rate=float(rate) if rate else None,
-                ramp=self.query_one("#ramp", Checkbox).value,
+                ramp=self.query_one("#ramp", Choice).value,
             )
         except ValueError:
             raise UsageError(

@@ -76,6 +76,7 @@ class OperationsPage(Page):
         table: Table[Operation] = Table(
             self._columns(),
             OperationListing(self.source),
+            noun="operations",
             empty="Nothing was redriven or replayed yet.",
             id="operations",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import ClassVar, Generic, NamedTuple
 
 from rich.segment import Segment
@@ -70,6 +71,8 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
         self.columns = list(columns)
         self.empty = empty
         self.noun = noun
+        #: What stands in place of the rows until they are read.
+        self.unread = "Reading …"
         #: Lines that are no rows: the titles above, the standing below.
         self.above, self.below = (0, 0) if bare else (1, 1)
         self.view: View[Row] = View(listing)
@@ -145,7 +148,7 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
         row = self.view.window.at(index)
         if row is not None and index < self.view.total:
             return self._row(row, index, width, looks)
-        said = self._said() if y == 2 * self.above and not self.view.total else "…" if index < self.view.total else ""
+        said = "…" if index < self.view.total else self._said(y - 2 * self.above, width) if not self.view.total else ""
         return Strip([Segment(f"   {said}", looks.plain.tones["muted"])]).adjust_cell_length(width, looks.plain.line)
 
     def _row(self, row: Row, index: int, width: int, looks: Looks) -> Strip:
@@ -162,11 +165,19 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
         self._drawn[index, cursor, ranged, marked] = row, strip
         return strip
 
-    def _said(self) -> str:
-        """What stands where there are no rows."""
-        if not self.view.loaded:
-            return "Reading …"
-        return "Nothing matches the filter; esc clears it." if self.view.listing.filter else self.empty
+    @property
+    def known(self) -> bool:
+        """Whether the rows were read."""
+        return self.view.loaded
+
+    def _said(self, line: int, width: int) -> str:
+        """What stands where there are no rows, folded to the width."""
+        if not self.known:
+            text = self.unread
+        else:
+            text = "Nothing matches the filter; esc clears it." if self.view.listing.filter else self.empty
+        folded = wrap(text, max(width - paint.GUTTER - paint.MARGIN, 8))
+        return folded[line] if 0 <= line < len(folded) else ""
 
     def _standing(self, width: int, looks: Looks) -> Strip:
         """Where the cursor is, and what is marked and filtered."""

@@ -48,6 +48,8 @@ class Table(Canvas[Row]):
         self._wanted: int | None = None
         #: The filter that `n` and `N` look for, once it is cleared.
         self._sought = ""
+        #: Whether a listing in memory was given its rows.
+        self._given = not isinstance(listing, MemoryListing)
 
     def on_mount(self) -> None:
         """Read for the first time."""
@@ -70,7 +72,13 @@ class Table(Canvas[Row]):
         """Show these rows, where the listing is one in memory: under the same filter and in the same order."""
         if not isinstance(self.view.listing, MemoryListing):
             raise TypeError("only a listing in memory is given its rows")
+        self._given = True
         self.listing = self.view.listing.put(rows)
+
+    @property
+    def known(self) -> bool:
+        """Whether the rows were read."""
+        return self._given and self.view.loaded
 
     def reload(self, *, gently: bool = False) -> None:
         """Read the visible rows again. `gently`: unless that took long, and was done of late."""

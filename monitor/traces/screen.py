@@ -90,7 +90,8 @@ class TracesPage(Page):
         self._table.put(found)
         failing = sum(1 for row in found if row.failures)
         said: Piece = (f"   {tones.BAD} {failing:,} with open failures", "bad") if failing else ""
-        text = f"{len(found):,} correlations of late" if found else "No correlations yet"
+        many = "1 correlation" if len(found) == 1 else f"{len(found):,} correlations"
+        text = f"{many} of late" if found else "No correlations yet"
         self.query_one("#said", Static).update(
             line((text, "strong"), said, ("   / traces any id", "muted")), layout=False
         )

@@ -35,7 +35,7 @@ class TracePage(Page):
     """
 
     DEFAULT_CSS: ClassVar[str] = """
-    TracePage .trace--head { height: 1; padding: 0 1; }
+    TracePage .trace--head { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, reference: str, *, at: str = "", back: str = "") -> None:

@@ -127,7 +127,11 @@ def detail(row: WorkerRow, app: str, now: float, width: int) -> Content:
         fact("last beat", f"{duration(max(now - worker.beat, 0.0))} ago"),
         "",
         fact("handled", count(total.handled)),
-        fact("failed", (count(total.failed), "warn" if total.failed else ""), (" attempts", "muted")),
+        fact(
+            "failed",
+            (count(total.failed), "warn" if total.failed else ""),
+            (" attempt" if total.failed == 1 else " attempts", "muted"),
+        ),
         fact("retried", count(total.retried)),
         fact("dead", (count(total.dead), "bad" if total.dead else "")),
         fact("duplicates", count(total.duplicates), (" skipped", "muted")),

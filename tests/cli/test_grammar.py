@@ -68,7 +68,7 @@ def test_every_example_in_help_is_a_call_that_parses() -> None:
     seen = 0
     for command, _ in walk(root, ()):
         for line in (command.epilog or "").splitlines():
-            line = line.strip().rpartition("| ")[2]
+            line = line.strip().rpartition("| ")[2].partition(" > ")[0]
             if not line.startswith("warren "):
                 continue
             words, current, context = shlex.split(line)[1:], root, None

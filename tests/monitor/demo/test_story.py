@@ -21,6 +21,7 @@ async def test_fail_inspect_fix_and_redrive_with_a_canary_to_the_proof() -> None
         async with monitor.run_test(size=(80, 24)) as pilot:
             seat = Seat(monitor, pilot)
             await seat.see("payments failed for good.")
+            await seat.until(lambda: story.failed > 3, "more failures than the canaries")
             await seat.press("3")
             await seat.see("One cause", "GatewayDown")
             await seat.press("enter")
