@@ -122,7 +122,8 @@ class Monitor(App[None], inherit_bindings=False):
         """The page on top; None while a dialog is."""
         from monitor.frame.page import Page
 
-        return self.screen if isinstance(self.screen, Page) else None
+        top = self.screen_stack[-1:]  # empty before the first page, and after the last
+        return top[0] if top and isinstance(top[0], Page) else None
 
     @property
     def fault(self) -> Exception | None:

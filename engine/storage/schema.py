@@ -8,6 +8,7 @@ Migrations expand first and contract in a later release. A migration writes into
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from sqlalchemy import Connection, String, column, inspect, select, table, text
@@ -17,6 +18,9 @@ from engine.storage.tables import meta
 
 #: The revision that this program is written for: the newest in `migrations/versions`.
 REVISION = "0008"
+
+#: Alembic keeps what it migrates in globals of its modules: one thread at a time.
+_ALEMBIC = Lock()
 
 VERSION_TABLE = "warren_alembic_version"
 COMPATIBLE_FROM = "compatible_from"
@@ -94,7 +98,8 @@ def _run_alembic(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        with _ALEMBIC:
+            command.upgrade(config, "head")
     except CommandError as error:
         raise DatabaseError(
             f"the database cannot be migrated: {error}", hint="Was it made by a development version? Start a new one."

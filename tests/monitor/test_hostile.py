@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -97,6 +98,9 @@ async def misuse(settings: Settings, database: Any) -> None:
     await redrive.start(database, plan, app=settings.app, operator=by, why=HOSTILE, options=Options())
 
 
+#: Seconds after which an escape is a key of its own, with time to spare.
+ESCAPE = 0.3
+
 #: Keys, and what is then drawn: every screen with a number, and every screen that is pushed from it. Nothing is waited
 #: for where a wide terminal has nothing new to draw.
 WALK = (
@@ -127,7 +131,8 @@ WALK = (
     ("\x1b", "SINCE"),
     ("\x1b", "Redrive"),
     ("\x1b", "ValueError in"),
-    ("\x1b", "of 1 causes"),
+    ("\x1b", "2 failures"),  # the filter is lifted first
+    ("\x1b", "of 1 cause"),
     ("\x1b", "of 2 causes"),
     ("g", ""),
     ("\r", "of 4 failures"),
@@ -180,6 +185,7 @@ async def test_no_byte_of_a_stranger_reaches_the_terminal(tmp_path: Path, size: 
     assert "Traceback (most recent call last)" not in written.rpartition("\x1b[?1049l")[2]
     # Copying sets the clipboard, in base 64 and once; whatever else is no text and no drawing came from a stranger.
     rest = re.sub(r"\x1b\]52;c;(?!aGk=)[A-Za-z0-9+/=]*\x07", "", written, count=1)
+    rest = re.sub(r"\x1b\]22;[a-z-]*\x07", "", rest)  # the shape of the pointer
     found = re.search(
         "[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", CSI.sub("", rest)
     )
@@ -189,3 +195,6 @@ async def test_no_byte_of_a_stranger_reaches_the_terminal(tmp_path: Path, size: 
 async def step(seat: Terminal, keys: str, text: str) -> None:
     seat.press(keys)
     await seat.see(text)
+    if keys == "\x1b":
+        # Only time tells escape from a key that begins with it.
+        await asyncio.sleep(ESCAPE)
