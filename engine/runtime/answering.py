@@ -26,6 +26,8 @@ class Answerer(Runner):
 
     broker: Broker
     release: Callable[[Job], None]
+    #: Told of each query that was run, with what its reply is; it must neither raise nor wait.
+    observer: Callable[[Job, str], None] | None = None
 
     async def run(self, job: Job) -> None:
         """Run the handler on one query and reply. Never raises, but for being cancelled."""
@@ -46,6 +48,8 @@ class Answerer(Runner):
                 self.stats.failed += 1
             else:
                 self.stats.handled += 1
+            if self.observer is not None:
+                self.observer(job, status)
             self.stats.latency.add(time.perf_counter() - begun)
         self.release(job)
 

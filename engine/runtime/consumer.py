@@ -120,6 +120,11 @@ class Consumer:
         if isinstance(self.runner, Answerer):
             self.runner.broker, self.runner.release = broker, release
 
+    def observe(self, answered: Callable[[Job, str], None]) -> None:
+        """Have a test told of each query that was run."""
+        if isinstance(self.runner, Answerer):
+            self.runner.observer = answered
+
     @property
     def lanes(self) -> set[asyncio.Task[None]]:
         """The tasks in which the handler runs."""

@@ -118,6 +118,8 @@ class Harness:
             try:
                 await self._while_running(ready.wait())
                 worker.outcomes.observer = self.story.observe
+                for consumer in worker.consumers:
+                    consumer.observe(self.story.answered)
                 if "circuit" not in self._settings:
                     _switch_off(worker)
                 #: An `engine.Engine` on the same broker, for code under test that publishes.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from engine.errors import DecodingError
 from engine.model.codec import Envelope, build_event, decode, payloads
+from engine.model.codec.reply import OK
 from engine.model.event import Event, EventData
 from engine.model.handler import HandlerSpec
 from engine.model.outgoing import Kind, Outgoing
@@ -84,6 +85,12 @@ class Story:
         for row in outcome.rows:
             if row.kind in (Kind.EMIT, Kind.SEND):
                 self._sent(job, row)
+
+    def answered(self, job: Job, status: str) -> None:
+        """A query was run: nothing was committed."""
+        if status == OK:
+            self.handled.append(Ended(job.consumer.queue, job.event))
+        self.tell(f"answered   {job.consumer.name}: {_shown(job)}: {status}")
 
     def _sent(self, job: Job, row: Outgoing) -> None:
         envelope = decode(row.message, row.routing_key)

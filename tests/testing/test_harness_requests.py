@@ -23,6 +23,9 @@ async def test_commands_and_queries_are_answered() -> None:
             await harness.request(Withdraw(account="a", amount=Decimal(101)))
         assert caught.value.reason == TooPoor(missing=Decimal(1))
         harness.dead_letters(count=0)
+        assert harness.handled(asking.balance, count=1)[0].data == GetBalance(account="a")
+        assert len(harness.handled(asking.withdraw)) == 2  # to reject is to handle
+        assert any("answered   balance: account.balance" in line for line in harness.story.lines)
 
 
 async def test_a_command_is_sent_and_nobody_waits() -> None:
