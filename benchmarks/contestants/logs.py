@@ -106,6 +106,7 @@ async def _grown(engine: Any, count: int) -> dict[str, float]:
     """Milliseconds to load a short stream and append to it, in a log of so many events: the median."""
     from engine import StreamId
     from engine.model.message import Message
+    from engine.runtime.ids import new_id
     from engine.storage import event_log
     from engine.storage.event_log import Entry, Origin
 
@@ -119,7 +120,7 @@ async def _grown(engine: Any, count: int) -> dict[str, float]:
             body = b'{"eventType":"account.moved","data":{"amount":"1","note":"a note of some words"},"metadata":{}}'
             entries.append(
                 Entry(
-                    uuid.uuid4().hex,
+                    new_id(),
                     "account.moved",
                     "filler",
                     f"{stream:08}",
@@ -127,7 +128,7 @@ async def _grown(engine: Any, count: int) -> dict[str, float]:
                     Origin.APPENDED,
                     "",
                     "b",
-                    uuid.uuid4().hex,
+                    new_id(),
                     None,
                     "events",
                     "account.moved",

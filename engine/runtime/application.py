@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from engine.brokers import TIMEOUT as CALL_TIMEOUT
 from engine.brokers import open_broker
 from engine.brokers.base import Broker
-from engine.errors import DatabaseError, DatabaseUnavailable, UsageError
+from engine.errors import DatabaseError, UsageError
 from engine.model import delay as delays
 from engine.model import headers as names
 from engine.model.codec import to_message
@@ -24,6 +24,7 @@ from engine.runtime import clock, tracing
 from engine.runtime.ids import new_id
 from engine.runtime.messaging import Messaging
 from engine.runtime.publishing import Letter, publish_all
+from engine.runtime.silence import silent
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -196,14 +197,15 @@ class Engine(Messaging):
 
         if self._guest is None:
             raise self._trouble or self._without("The outbox lies in the database")
-        settings = self.settings
-        return Outbox(self._guest, session, settings.exchange, self._compose, logged=settings.event_log)
+        return Outbox(self._guest, session, self.settings.exchange, self._compose, logged=self.settings.event_log)
+
+    async def flushed(self) -> None:
+        """Wait until what was committed with the outbox and the log is published, or left to the workers."""
+        if self._promises is not None:
+            await self._promises.flushed()
 
     def event_log(self, session: AwaitedSession | None = None) -> EventLog:
-        """The log of events, with its streams; each call in a transaction of its own, or all in the session's.
-
-        Sessions are those of `outbox`, and an `AsyncConnection`. Raises as `outbox` does.
-        """
+        """The log of events, each call in a transaction of its own, or all in the session's; raises as `outbox` does."""
         from engine.runtime.event_log import EventLog
         from engine.runtime.places import Alone, WithinSession
 
@@ -369,10 +371,7 @@ class Engine(Messaging):
             async with asyncio.timeout(self.timeout):
                 return await database.write(work)
         except TimeoutError:
-            raise database.writer.trouble or DatabaseUnavailable(
-                f"the database {database.url} has not taken a write for {self.timeout:g} seconds",
-                hint="Another process may hold its lock: `fuser` or `lsof` name it. Then try again.",
-            ) from None
+            raise silent(database, self.timeout) from None
 
     async def _close(self) -> None:
         if self._retrying is not None:

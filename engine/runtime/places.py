@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from engine.errors import DatabaseUnavailable, UsageError, WarrenError
+from engine.errors import UsageError, WarrenError
 from engine.model.event import Event, EventData, new_event
 from engine.model.message import HeaderValue, Message
 from engine.runtime import clock, tracing
 from engine.runtime.ids import new_id
+from engine.runtime.silence import silent
 from engine.storage import snapshots as kept
 from engine.storage import streams
 from engine.storage.snapshots import Snapshot
@@ -153,16 +154,13 @@ class Alone:
         )
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         # Also for a caller who has gone: what was committed is published.
-        future.add_done_callback(lambda done: _hand_over(done, relay))
+        future.add_done_callback(lambda done: _hand_over(done, relay, promises))
         inlet.put(Waiting(commit, future))
         try:
             async with asyncio.timeout(self._timeout):
                 return await asyncio.shield(future)
         except TimeoutError:
-            raise database.writer.trouble or DatabaseUnavailable(
-                f"the database {database.url} has not taken a write for {self._timeout:g} seconds",
-                hint="It may still be written. Load the aggregate again to see.",
-            ) from None
+            raise silent(database, self._timeout) from None
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         database, _, _ = await self._opened()
@@ -173,9 +171,14 @@ class Alone:
         await database.write(lambda connection: kept.write(connection, [snapshot], anew=anew))
 
 
-def _hand_over(done: asyncio.Future[Appended], relay: Relay | None) -> None:
-    if not done.cancelled() and done.exception() is None and relay is not None:
-        relay.send(done.result().rows)
+def _hand_over(done: asyncio.Future[Appended], relay: Relay | None, promises: Promises) -> None:
+    if done.cancelled() or done.exception() is not None:
+        return
+    rows = done.result().rows
+    if relay is not None:
+        relay.send(rows)
+    elif rows:
+        promises.ended([row.id for row in rows], (0.0,))
 
 
 class WithinHandler:

@@ -219,13 +219,17 @@ class Promises:
         self._tasks.append(asyncio.create_task(relay.run(), name="warren-relay"))
         return relay
 
+    async def flushed(self) -> None:
+        """Wait until what was committed is published, or left to the workers."""
+        await self._settled.wait()
+        if self._relay is not None:
+            await self._relay.flushed()
+
     async def close(self) -> None:
         """Publish what was committed, for a while, and leave the rest to the workers."""
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._settled.wait()
-                if self._relay is not None:
-                    await self._relay.flushed()
+                await self.flushed()
         except TimeoutError:
             logger.warning("messages of the outbox are left to the workers, the broker did not take them")
         for task in self._tasks:

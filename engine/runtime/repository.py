@@ -76,9 +76,7 @@ class Repository(Generic[A]):
         if version is not None and version < 1:
             raise UsageError(f"version={version} of {stream}: versions count from 1")
         if as_of is not None and as_of.tzinfo is None:
-            raise UsageError(
-                f"as_of={as_of.isoformat()} has no time zone", hint="Give it one: moment.replace(tzinfo=UTC)."
-            )
+            raise UsageError(f"as_of={as_of.isoformat()} has no time zone", hint="Give it one: tzinfo=UTC.")
         made, folded, misfit = await self._built(stream, version, as_of)
         if made.version == 0:
             await self._refuse_archived(stream)

@@ -327,6 +327,7 @@ class Harness:
         while True:
             if self._schedules:
                 await self.worker.scheduler.settle_due()
+            await self.engine.flushed()
             await relay.flushed()
             self._turned.clear()
             standing = await self._broker.standing()

@@ -16,7 +16,15 @@ from engine.runtime.context import Context
 from engine.runtime.event_log import EventLog
 from engine.runtime.repository import Repository
 from engine.testing.harness import Harness
-from handlers.bank import Account, MoneyDeposited, TransferCompleted, TransferRejected, TransferRequested, transfer
+from handlers.bank import (
+    Account,
+    AccountOpened,
+    MoneyDeposited,
+    TransferCompleted,
+    TransferRejected,
+    TransferRequested,
+    transfer,
+)
 
 
 def request(number: int, amount: int, source: str = "a-1", target: str = "a-2") -> TransferRequested:
@@ -142,3 +150,17 @@ def test_a_plain_function_cannot_have_the_log() -> None:
     for function, words in ((plain, "only an async def handler"), (bare, "which nothing can fill")):
         with pytest.raises(PluginError, match=words):
             bind(function.__warren_handler__)  # type: ignore[attr-defined]
+
+
+async def test_the_harness_waits_for_what_an_application_saved() -> None:
+    seen: list[str] = []
+
+    @handler(AccountOpened)
+    async def greet(event: Event[AccountOpened]) -> None:
+        seen.append(event.data.owner)
+
+    async with Harness(greet) as harness:
+        for number in range(20):
+            await harness.engine.repository(Account).save(Account.open(f"a-{number}", "alice"))
+            await harness.settle()
+            assert len(seen) == number + 1

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the verbs to `warren events`."""
     exporting = examples(
         "warren events export --type 'order.*' --output orders.jsonl",
-        "warren events export --stream account/a-1 --unmasked --yes > a-1.jsonl",
+        "warren events export --stream account/a-1 --unmasked --output a-1.jsonl",
     )
     app.command("export", cls=Command, epilog=exporting)(_export)
     app.command("import", cls=Command, epilog=examples("warren events import a-1.jsonl --yes"))(_import)
