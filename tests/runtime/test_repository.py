@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -35,10 +36,23 @@ from tests.runtime.test_promising import ASYNC, url_of
 from tests.support.workers import Fleet
 
 
+@pytest.fixture
+async def engine(tmp_path: Path, app: str) -> AsyncIterator[Engine]:
+    """An engine on the embedded broker and SQLite, with a queue `all` that gets every event."""
+    async with engine_on(None, tmp_path, app) as made:
+        yield made
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path, app: str) -> AsyncIterator[Engine]:
-    """An engine on the embedded broker and either database, with a queue `all` that gets every event."""
+async def either(request: pytest.FixtureRequest, tmp_path: Path, app: str) -> AsyncIterator[Engine]:
+    """The same on either database, for what the database has a say in."""
     database = None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    async with engine_on(database, tmp_path, app) as made:
+        yield made
+
+
+@asynccontextmanager
+async def engine_on(database: str | None, tmp_path: Path, app: str) -> AsyncIterator[Engine]:
     fleet = Fleet(tmp_path, f"embedded://{tmp_path}/broker.db", app, database)
     await (await Database.open(fleet.database, migrate=True)).close()
     async with Engine(fleet.settings()) as made:
@@ -74,8 +88,8 @@ async def published(engine: Engine, count: int) -> None:
     assert depth.ready == count
 
 
-async def test_what_was_saved_is_loaded_and_published(engine: Engine) -> None:
-    accounts = engine.repository(Account)
+async def test_what_was_saved_is_loaded_and_published(either: Engine) -> None:
+    accounts = either.repository(Account)
     account = Account.open("a-1", "alice")
     account.deposit(Decimal("9.50"))
     await accounts.save(account, correlation_id="visit-7")
@@ -88,12 +102,12 @@ async def test_what_was_saved_is_loaded_and_published(engine: Engine) -> None:
     assert {entry.event.correlation_id for entry in entries} == {"visit-7"}
     assert entries[1].event.data == {"account_id": "a-1", "amount": "9.50", "transfer_id": None}
     assert entries[1].event.metadata == {"streamVersion": 2}
-    await published(engine, 2)
+    await published(either, 2)
 
 
-async def test_a_stale_aggregate_is_not_saved(engine: Engine) -> None:
-    await opened(engine, "a-1", balance=10)
-    accounts = engine.repository(Account)
+async def test_a_stale_aggregate_is_not_saved(either: Engine) -> None:
+    await opened(either, "a-1", balance=10)
+    accounts = either.repository(Account)
     one, other = await accounts.load("a-1"), await accounts.load("a-1")
     one.withdraw(Decimal(7))
     await accounts.save(one)
@@ -103,17 +117,17 @@ async def test_a_stale_aggregate_is_not_saved(engine: Engine) -> None:
     assert (caught.value.stream, caught.value.expected, caught.value.actual) == ("account/a-1", 2, 3)
     with pytest.raises(ConcurrencyConflict):
         await accounts.save(Account.open("a-1", "mallory"))
-    assert await balances(engine, "a-1") == [3]
-    await published(engine, 3)
+    assert await balances(either, "a-1") == [3]
+    await published(either, 3)
 
 
-async def test_a_command_is_repeated_on_a_conflict_and_nothing_is_lost(engine: Engine) -> None:
-    await opened(engine, "a-1", balance=10)
-    accounts = engine.repository(Account)
+async def test_a_command_is_repeated_on_a_conflict_and_nothing_is_lost(either: Engine) -> None:
+    await opened(either, "a-1", balance=10)
+    accounts = either.repository(Account)
     await asyncio.gather(
         *(accounts.update(lambda account: account.deposit(Decimal(1)), "a-1", attempts=100) for _ in range(20))
     )
-    assert await balances(engine, "a-1") == [30]
+    assert await balances(either, "a-1") == [30]
     with pytest.raises(InsufficientFunds):
         await accounts.update(lambda account: account.withdraw(Decimal(31)), "a-1")
     assert await accounts.update(lambda account: account.version, "a-1") == 22
@@ -138,29 +152,29 @@ async def test_a_command_that_always_conflicts_gives_up(engine: Engine) -> None:
     assert len(tried) == 3
 
 
-async def test_two_accounts_are_saved_together_or_not_at_all(engine: Engine) -> None:
-    await opened(engine, "a-1", "a-2", balance=100)
-    accounts = engine.repository(Account)
+async def test_two_accounts_are_saved_together_or_not_at_all(either: Engine) -> None:
+    await opened(either, "a-1", "a-2", balance=100)
+    accounts = either.repository(Account)
 
     def move(source: Account, target: Account) -> None:
         source.withdraw(Decimal(4))
         target.deposit(Decimal(4))
 
     await accounts.update(move, "a-1", "a-2")
-    assert await balances(engine, "a-1", "a-2") == [96, 104]
+    assert await balances(either, "a-1", "a-2") == [96, 104]
     source, target = await accounts.load("a-1"), await accounts.load("a-2")
     await accounts.update(lambda account: account.deposit(Decimal(1)), "a-2")
     move(source, target)
     with pytest.raises(ConcurrencyConflict):
         await accounts.save(source, target)
-    assert await balances(engine, "a-1", "a-2") == [96, 105]
+    assert await balances(either, "a-1", "a-2") == [96, 105]
     await asyncio.gather(*(accounts.update(move, *pair, attempts=100) for pair in [("a-1", "a-2"), ("a-2", "a-1")] * 5))
-    assert sum(await balances(engine, "a-1", "a-2")) == 201
+    assert sum(await balances(either, "a-1", "a-2")) == 201
 
 
-async def test_an_aggregate_as_it_was(engine: Engine) -> None:
-    await opened(engine, "a-1", balance=10)
-    accounts = engine.repository(Account)
+async def test_an_aggregate_as_it_was(either: Engine) -> None:
+    await opened(either, "a-1", balance=10)
+    accounts = either.repository(Account)
     await accounts.update(lambda account: account.withdraw(Decimal(1)), "a-1")
     times = [entry.event.timestamp async for entry in accounts.history("a-1")]
     await accounts.snapshot(await accounts.load("a-1"))
@@ -212,25 +226,25 @@ class TallyOfToday(Aggregate, type="account", snapshot_every=3, snapshot_version
         self.moves += 10
 
 
-async def test_snapshots_are_taken_as_events_come_and_each_schema_has_its_own(engine: Engine) -> None:
-    await opened(engine, "a-1", balance=1)
-    tallies = engine.repository(Tally)
-    assert await snapshots(engine) == []
+async def test_snapshots_are_taken_as_events_come_and_each_schema_has_its_own(either: Engine) -> None:
+    await opened(either, "a-1", balance=1)
+    tallies = either.repository(Tally)
+    assert await snapshots(either) == []
 
     def count(tally: Tally) -> None:
         tally.emit(MoneyDeposited(account_id="a-1", amount=Decimal(1)))
 
     await tallies.update(count, "a-1")
-    ((schema, version),) = await snapshots(engine)
+    ((schema, version),) = await snapshots(either)
     assert version == 3
     for _ in range(4):
         await tallies.update(count, "a-1")
-    assert await snapshots(engine) == [(schema, 6)]
+    assert await snapshots(either) == [(schema, 6)]
     # What comes from a snapshot is what comes from the events.
     assert (await tallies.load("a-1")).moves == 6
     # Another schema begins at the first event, and keeps a snapshot of its own.
-    assert (await engine.repository(TallyOfToday).load("a-1")).moves == 60
-    assert {each for each in await snapshots(engine) if each[0] != schema} == {(schema_of_today(), 7)}
+    assert (await either.repository(TallyOfToday).load("a-1")).moves == 60
+    assert {each for each in await snapshots(either) if each[0] != schema} == {(schema_of_today(), 7)}
 
 
 def schema_of_today() -> str:
@@ -379,15 +393,15 @@ async def test_the_log_alone(engine: Engine) -> None:
     await published(engine, 1)
 
 
-async def test_with_a_session_of_the_application(engine: Engine) -> None:
-    source = create_async_engine(url_of(engine.settings.database_url, ASYNC))
+async def test_with_a_session_of_the_application(either: Engine) -> None:
+    source = create_async_engine(url_of(either.settings.database_url, ASYNC))
     async with AsyncSession(source) as session:
-        accounts = engine.repository(Account, session)
+        accounts = either.repository(Account, session)
         await accounts.save(Account.open("a-1", "alice"))
         await session.rollback()
         await accounts.save(Account.open("a-1", "bob"))
         account = await accounts.load("a-1")
-        assert await engine.repository(Account).find("a-1") is None
+        assert await either.repository(Account).find("a-1") is None
         await session.commit()
         account.deposit(Decimal(5))
         await accounts.save(account)
@@ -398,11 +412,11 @@ async def test_with_a_session_of_the_application(engine: Engine) -> None:
             await accounts.save(stale)
         await session.rollback()
     async with source.begin() as connection:
-        await engine.repository(Account, connection).update(lambda account: account.deposit(Decimal(1)), "a-1")
+        await either.repository(Account, connection).update(lambda account: account.deposit(Decimal(1)), "a-1")
     await source.dispose()
-    found = await engine.repository(Account).load("a-1")
+    found = await either.repository(Account).load("a-1")
     assert (found.owner, found.balance, found.version) == ("bob", 6, 3)
-    await published(engine, 3)
+    await published(either, 3)
 
 
 async def test_what_an_applied_event_must_not_be() -> None:

@@ -205,7 +205,7 @@ def _lose_an_answer(engine: Engine) -> None:
 
 def test_the_log_and_what_is_beside_it(bank: tuple[asyncio.Runner, Engine, Any]) -> None:
     run_state_machine_as_test(
-        lambda: Bank(*bank), settings=settings(max_examples=15, stateful_step_count=15, deadline=None, derandomize=True)
+        lambda: Bank(*bank), settings=settings(max_examples=8, stateful_step_count=15, deadline=None, derandomize=True)
     )
 
 
