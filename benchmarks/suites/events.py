@@ -25,6 +25,7 @@ def events(_url: str, runs: int, count: int) -> None:
         ("warren", "published"): [],
     }
     loads: dict[str, list[dict[str, float]]] = {"eventsourcing": [], "warren": []}
+    in_log_of: dict[int, list[float]] = {SMALL: [], LARGE: []}
     for _ in range(runs):
         for (name, act), taken in rates.items():
             taken.append(commits / _run(name, act, commits)["seconds"])
@@ -32,7 +33,10 @@ def events(_url: str, runs: int, count: int) -> None:
         for name, found in loads.items():
             found.append(_run(name, "load", LOADED))
             print(f"  events load       {name:<14} {1000 * found[-1]['seconds']:>8,.1f} ms", flush=True)
-    grown = [_run("warren", "grown", size)["milliseconds"] for size in (SMALL, LARGE)]
+        for size, times in in_log_of.items():
+            times.append(_run("warren", "grown", size)["milliseconds"])
+            print(f"  events in a log of {size:<13,} {times[-1]:>8,.2f} ms", flush=True)
+    grown = [statistics.median(times) for times in in_log_of.values()]
     rate = {key: statistics.median(taken) for key, taken in rates.items()}
     load = {name: statistics.median(each["seconds"] for each in found) for name, found in loads.items()}
     snapshot = 1000 * statistics.median(each["snapshot"] for each in loads["warren"])

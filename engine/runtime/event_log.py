@@ -20,7 +20,7 @@ from engine.model.codec import RAW, payloads
 from engine.model.codec.logged import to_event
 from engine.model.event import Event, EventData
 from engine.model.stream import ExpectedVersion, StreamId, checked, to_number
-from engine.runtime.places import NOWHERE, Origins, Place, aware
+from engine.runtime.places import Origins, Place, aware
 from engine.storage import event_search, streams
 from engine.storage.event_search import EventFilter
 
@@ -75,14 +75,26 @@ class EventLog:
         own; where just these were appended here before, nothing is done. Raises `ConcurrencyConflict`, `EventTaken`,
         `StreamArchived`, `UsageError`, and, where it is not known whether it was written, `DatabaseUnavailable`.
         """
-        origins = Origins(correlation_id, causation_id, metadata)
-        versions = await self.append_all([Append(stream, events, expected)], origins=origins, publish=publish)
+        versions = await self.append_all(
+            [Append(stream, events, expected)],
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            metadata=metadata,
+            publish=publish,
+        )
         return versions[0]
 
     async def append_all(
-        self, appends: Iterable[Append], *, origins: Origins = NOWHERE, publish: bool = True
+        self,
+        appends: Iterable[Append],
+        *,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        publish: bool = True,
     ) -> list[int]:
         """Append to several streams in one transaction, to all or to none; their new versions. Raises as `append` does."""
+        origins = Origins(correlation_id, causation_id, metadata)
         planned = [self._planned(each, origins) for each in appends]
         if not planned:
             return []

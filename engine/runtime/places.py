@@ -44,9 +44,6 @@ class Origins(NamedTuple):
     metadata: Mapping[str, Any] | None = None
 
 
-NOWHERE = Origins()
-
-
 class Place(Protocol):
     """What an event log needs of the transaction that it works in."""
 

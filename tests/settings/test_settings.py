@@ -57,6 +57,13 @@ def test_the_environment_is_text_and_the_file_is_typed(folder: Path, monkeypatch
     assert (settings.max_body, settings.migrate) == (4096, True)
 
 
+def test_days_by_type_come_from_either(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "warren.toml").write_text('event_retention_of = { "audit.#" = 3650 }')
+    assert Settings.load(folder).event_retention_of == {"audit.#": 3650.0}
+    monkeypatch.setenv("WARREN_EVENT_RETENTION_OF", "audit.#=40, sensor.*=2.5")
+    assert Settings.load(folder).event_retention_of == {"audit.#": 40.0, "sensor.*": 2.5}
+
+
 def test_the_application_is_named_for_its_project(folder: Path) -> None:
     pyproject = folder / "pyproject.toml"
     pyproject.write_text('[project]\nname = "corner-shop"\n')
@@ -98,6 +105,8 @@ def test_only_sqlite_is_migrated_by_itself(folder: Path) -> None:
         ("max_body = true", "max_body is not a number"),
         ("drain_timeout = -1", "drain_timeout=-1 is below 0"),
         ("drain_timeout = nan", "drain_timeout is not a number"),
+        ("event_retention_of = 5", "event_retention_of is not a table of days by topic pattern"),
+        ('event_retention_of = { "audit.#" = 0 }', "event_retention_of: audit.#=0 is not a number of days from 1 on"),
         ("migrate = 'perhaps'", "migrate is neither true nor false"),
         ('log_level = "loud"', "log_level='loud' is unknown\nUse one of debug, info"),
         ('exchange = ""', "exchange is not the name of an exchange"),
