@@ -62,6 +62,7 @@ class Projector:
         self._mine: set[str] = set()
         self._copies: dict[tuple[str, str], Projecting] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._again: set[tuple[str, str]] = set()
         self._looking = asyncio.Lock()
         self._looked = -LEASE_INTERVAL
         self._woken = asyncio.Event()
@@ -105,19 +106,29 @@ class Projector:
                 key = (row.name, row.suffix)
                 if row.name in self._mine and row.version == self._specs[row.name].version:
                     present.add(key)
-                    if key not in self._tasks and self._copy(row).due(head) and not self._stopping:
+                    if key in self._tasks:
+                        self._again.add(key)  # what came in its last moments nobody would look for
+                    elif self._copy(row).due(head) and not self._stopping:
                         self._start(key)
             for key in self._copies.keys() - present - self._tasks.keys():
                 del self._copies[key]
 
     async def settle(self) -> None:
         """Until nothing more can be done now: for tests, and for who rebuilds without a worker."""
+        before: object = None
         while True:
             await self.look()
             tasks = list(self._tasks.values())
             if not tasks:
                 return
             await asyncio.gather(*tasks)
+            # What is in the log and cannot be read yet, since a transaction before it is open, is not waited for.
+            stands = {
+                key: (each.stands.position, each.seen, each.stands.attempts) for key, each in self._copies.items()
+            }
+            if stands == before:
+                return
+            before = stands
 
     @property
     def soonest(self) -> float | None:
@@ -163,8 +174,9 @@ class Projector:
             del self._tasks[key]
             if not task.cancelled() and (error := task.exception()) is not None:
                 logger.error("projection %s failed here, it goes on later", key[0], exc_info=error)
-            else:
-                self._woken.set()  # what came in its last moments nobody has looked for
+            elif key in self._again:
+                self._again.discard(key)
+                self._woken.set()
 
         task.add_done_callback(ended)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,16 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Field, SQLModel, col, select
 
-from engine import AsyncSession, Event, EventData, PluginError, projection
-from engine.runtime import clock
+from engine import AsyncSession, Context, Event, EventData, PluginError, handler, projection
+from engine.model.codec import to_message
+from engine.model.event import new_event
+from engine.model.outgoing import Kind, Outgoing
+from engine.runtime import clock, projector
+from engine.runtime.projection_calls import bind_projection
+from engine.storage import event_log
+from engine.storage.engines import writing_engine
+from engine.storage.urls import parse
+from engine.testing.harness import Harness
 from engine.testing.projecting import Projected
 
 
@@ -129,15 +138,10 @@ async def test_a_payload_that_its_model_refuses_stops_it_too(projected: Projecte
 
 
 def test_what_cannot_be_is_refused() -> None:
+    @projection(Placed)
+    async def emits(event: Event[Placed], ctx: Context) -> None: ...
+
     with pytest.raises(PluginError, match="projection emits nothing"):
-        from engine import Context
-
-        @projection(Placed)
-        async def emits(event: Event[Placed], ctx: Context) -> None: ...
-
-        Projected(emits)
-        from engine.runtime.projection_calls import bind_projection
-
         bind_projection(emits.__warren_projection__)  # type: ignore[attr-defined]
     with pytest.raises(PluginError, match="is not a table"):
         projection(Placed, tables=[Placed])
@@ -147,3 +151,37 @@ def test_what_cannot_be_is_refused() -> None:
 
         @projection(Placed)
         def plain(event: Event[Placed]) -> None: ...
+
+
+async def test_it_wakes_when_its_own_process_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projector, "LOOK", 3600.0)
+
+    class Wanted(EventData, type="order.wanted"):
+        order_id: str
+
+    @handler(Wanted)
+    async def place(event: Event[Wanted], ctx: Context) -> None:
+        ctx.emit(Placed(order_id=event.data.order_id))
+
+    async with Harness(place, orders) as harness:
+        while "order_view" not in [name for (name,) in await harness.sql("SELECT name FROM sqlite_master")]:
+            await asyncio.sleep(0.01)  # it has begun, and found the log empty
+        await harness.publish(Wanted(order_id="a"))
+        async with asyncio.timeout(30):
+            while await harness.sql("SELECT order_id FROM order_view") != [("a",)]:
+                await asyncio.sleep(0.01)
+
+
+async def test_an_event_that_is_committed_late_is_not_passed_by(postgres_url: str) -> None:
+    async with Projected(orders, database=postgres_url) as projected:
+        slow = writing_engine(parse(postgres_url))
+        with slow.connect() as connection:
+            late = new_event(Placed(order_id="late"), id="late", now=clock.utc())
+            row = Outgoing("row", Kind.EMIT, "events", late.type, to_message(late), False, None, 0.0)
+            event_log.append(connection, [event_log.emitted(row, late, "")], now=clock.now())
+            await projected.given(Shipped(order_id="late"))
+            assert await states(projected) == {}
+            connection.commit()
+        slow.dispose()
+        await projected.given()
+        assert await states(projected) == {"late": ("order.shipped", 2)}
