@@ -7,8 +7,9 @@ INPUTS := pyproject.toml constraints.txt $(ENVIRONMENT)
 
 # Which tests, and how many at once: make test ARGS="-k retry" WORKERS=0
 ARGS ?=
-WORKERS ?= auto
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile
+# Tests wait more than they compute: four keep two cores busy.
+WORKERS ?= 4
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults check format bench picture clean

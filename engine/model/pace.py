@@ -14,6 +14,8 @@ RAMP_START, RAMP_FACTOR, RAMP_STEP = 1.0, 10.0, 5.0
 RAMP_END = 1000.0
 #: Seconds of its rate that a sender who fell behind may catch up with at once.
 CREDIT = 1.0
+#: Messages that he may catch up with in any case: with less a slow rate loses what is due beside a whole one.
+LEAST_CREDIT = 2.0
 #: Seconds over which the present pace is measured.
 WINDOW = 5.0
 
@@ -43,7 +45,7 @@ class Pacer:
             if math.isinf(rate):
                 return None
             until = min(elapsed, self._turn(self._seen)) if self._ramp else elapsed
-            self._credit = min(self._credit + rate * (until - self._seen), max(rate * CREDIT, 1.0))
+            self._credit = min(self._credit + rate * (until - self._seen), max(rate * CREDIT, LEAST_CREDIT))
             self._seen = until
         if math.isinf(rate_at(elapsed, self._rate, self._ramp)):
             return None

@@ -144,7 +144,8 @@ class Page(Screen[Any]):
     def pulse(self) -> None:
         """A refresh is due. One that comes before the page has its widgets is none: it reads when it is mounted."""
         if self.composed:
-            self.query_one(Header).pulse()
+            for header in self.query(Header):  # none where the page is being taken down
+                header.pulse()
             self._excuse()
             self._fetch()
 

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -173,5 +174,7 @@ async def test_each_refuses_before_it_touches_anything(name: str) -> None:
         result = function(**given)
         if inspect.isasyncgen(result):
             await anext(result)
+        elif isinstance(result, AbstractAsyncContextManager):
+            await result.__aenter__()
         else:
             await result

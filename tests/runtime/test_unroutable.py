@@ -84,7 +84,7 @@ async def bed(
     settings = Settings.load(
         start=tmp_path, app=app, broker=url, database=f"sqlite:///{tmp_path}/warren.db", exchange=f"{app}.events"
     )
-    specs, _ = gather([pong], app)
+    specs, *_ = gather([pong], app)
     worker, ready = Worker(settings, specs), asyncio.Event()
     running = asyncio.create_task(worker.run(ready.set))
     await asyncio.wait({running, asyncio.ensure_future(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)

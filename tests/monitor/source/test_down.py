@@ -66,6 +66,7 @@ async def test_a_database_that_never_answered_is_no_empty_list(tmp_path: Path, a
         await seat.hear("There is nothing to redrive here.")
 
 
+@pytest.mark.slow
 @pytest.mark.faults
 async def test_a_broker_that_is_killed_and_comes_back(tmp_path: Path, app: str, rabbit_node: RabbitNode) -> None:
     async with (
