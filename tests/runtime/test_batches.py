@@ -85,11 +85,13 @@ async def test_a_batch_is_handled_together_and_only_the_culprit_fails(fleet: Fle
     assert handled == {"book": len(FINE), "add": len(FINE), "follow": 2 * len(FINE)}
 
 
-@pytest.mark.faults
 LONG = ("claimed:1", "handled:1", "committed:3")
 
 
-@pytest.mark.parametrize("point", [*(pytest.param(each, marks=pytest.mark.slow) for each in LONG), "claimed:3", "handled:3", "committed:1"])
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "point", [*(pytest.param(each, marks=pytest.mark.slow) for each in LONG), "claimed:3", "handled:3", "committed:1"]
+)
 async def test_a_worker_killed_in_a_batch_loses_and_doubles_nothing(fleet: Fleet, point: str) -> None:
     plugin = fleet.plugin(PLUGIN)
     await fleet.make_effects()
