@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import resource
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -107,7 +108,7 @@ async def rungs(url: str, app: str, folder: str, count: str) -> None:
     watch = Stopwatch(2 * int(count))
     policy = RetryPolicy(max_attempts=3, initial=1.0, jitter=False)
 
-    @handler(OrderPlaced, queue=f"{app}.q", retry=policy)
+    @handler(OrderPlaced, queue=f"{app}.q", retry=policy, circuit=0)
     async def handle(event: Event[OrderPlaced], ctx: Context) -> None:
         watch.tick()
         if ctx.attempt == 1:
@@ -220,11 +221,54 @@ async def queues(url: str, app: str, folder: str, count: str) -> None:
             pass
 
         functions.append(handle)
+    chosen = settings(url, app, folder)
     begun = time.perf_counter()
-    async with running(settings(url, app, folder), *functions):
+    worker = Worker(chosen, [function.__warren_handler__ for function in functions])
+    await worker.start()
+    first = time.perf_counter() - begun
+    await worker.drain()
+    await worker.close()
+    begun = time.perf_counter()
+    async with running(chosen, *functions):
+        report(seconds=first, again=time.perf_counter() - begun)
+
+
+async def queues_bare(url: str, app: str, folder: str, count: str) -> None:
+    """As many quorum queues as that worker declares, over eight channels."""
+    names = [f"{app}.bare{number}" for number in range(2 * int(count))]
+    connection = await aio_pika.connect(url)
+
+    async def declare(channel: Any, share: list[str]) -> None:
+        for name in share:
+            await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
+
+    async with connection:
+        channels = [await connection.channel() for _ in range(8)]
+        begun = time.perf_counter()
+        await asyncio.gather(*(declare(channel, names[lane::8]) for lane, channel in enumerate(channels)))
         report(seconds=time.perf_counter() - begun)
+    await bed.delete(url, *names)
+
+
+async def sessions_bare(url: str, app: str, folder: str, count: str) -> None:
+    """The same two rows a message, each pair committed alone: what the disk allows."""
+    connection = sqlite3.connect(Path(folder) / "bare.db", isolation_level=None)
+    connection.executescript(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+        "CREATE TABLE effects (id TEXT); CREATE TABLE records (id TEXT PRIMARY KEY, state INTEGER)"
+    )
+    begun = time.perf_counter()
+    for number in range(int(count)):
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO effects VALUES (?)", (f"o-{number}",))
+        connection.execute("INSERT INTO records VALUES (?, 1)", (f"o-{number}",))
+        connection.execute("COMMIT")
+    report(seconds=time.perf_counter() - begun)
 
 
 if __name__ == "__main__":
-    acts = {act.__name__: act for act in (consume, sessions, rungs, latency, latency_bare, memory, queues)}
+    acts = {
+        act.__name__: act
+        for act in (consume, sessions, rungs, latency, latency_bare, memory, queues, queues_bare, sessions_bare)
+    }
     asyncio.run(acts[sys.argv[1]](*sys.argv[2:]))
