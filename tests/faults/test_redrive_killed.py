@@ -70,7 +70,7 @@ async def killed(fleet: Fleet, operator: WorkerProcess, mark: int) -> None:
 
     def there() -> bool:
         latest = fleet.query("SELECT sent FROM warren_operations ORDER BY created DESC LIMIT 1")
-        return operator.process.poll() is not None or (operations(fleet) > before and latest[0][0] >= mark)
+        return operator.process.poll() is not None or (operations(fleet) > before and latest and latest[0][0] >= mark)
 
     await fleet.until(there, f"an operation that has sent {mark}", PATIENCE)
     assert operations(fleet) > before, operator.said()

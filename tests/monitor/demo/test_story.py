@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -13,7 +14,9 @@ from tests.support.seat import Seat
 
 
 @pytest.mark.slow
-async def test_fail_inspect_fix_and_redrive_with_a_canary_to_the_proof() -> None:
+async def test_fail_inspect_fix_and_redrive_with_a_canary_to_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "handlers"]:
+        monkeypatch.delitem(sys.modules, name)  # other tests have handlers of their own
     async with Stage.set_up(None, None) as stage:
         story = Guided(stage, 80)
         monitor = make(stage.settings, story)
