@@ -14,6 +14,15 @@ from engine.runtime import points
 logger = logging.getLogger("warren.acks")
 
 
+#: The largest group that acks wait for, and for how many seconds they do.
+GROUP, PATIENCE = 64, 0.005
+
+
+def ack_group(prefetch: int) -> int:
+    """How many acks of one consumer are worth a frame: so few that the broker always has room for more messages."""
+    return max(1, min(prefetch // 8, GROUP))
+
+
 class Acker:
     """Collects what is to be acked and acks it, a group for each subscription."""
 
@@ -22,18 +31,27 @@ class Acker:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._timer: asyncio.TimerHandle | None = None
 
-    def put(self, subscription: Subscription, deliveries: Iterable[Delivery]) -> None:
-        """Ack these soon. A delivery whose connection has gone is ignored by the broker port."""
-        self._pending.setdefault(subscription, []).extend(deliveries)
+    def put(self, subscription: Subscription, deliveries: Iterable[Delivery], *, group: int = 1) -> None:
+        """Ack these soon: at once where `group` acks have gathered. A delivery whose connection has gone is ignored
+        by the broker port."""
+        pending = self._pending.setdefault(subscription, [])
+        pending.extend(deliveries)
         self._idle.clear()
-        self._wake.set()
+        if len(pending) >= group:
+            self._wake.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._wake.set)
 
     async def run(self) -> None:
         """Ack until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
+            timer, self._timer = self._timer, None
+            if timer is not None:
+                timer.cancel()
             pending, self._pending = self._pending, {}
             points.reach("before-ack")
             for subscription, deliveries in pending.items():
@@ -46,5 +64,7 @@ class Acker:
                 self._idle.set()
 
     async def flushed(self) -> None:
-        """Wait until all that was put is acked."""
+        """Ack what waits, and wait until it is done."""
+        if self._pending:
+            self._wake.set()
         await self._idle.wait()

@@ -13,6 +13,7 @@ from engine.model.handler import DEFAULT_BATCH, DEFAULT_CONCURRENCY, HandlerSpec
 from engine.model.retry import RetryPolicy
 from engine.model.stats import HandlerStats
 from engine.model.subjects import Role
+from engine.runtime.acks import ack_group
 from engine.runtime.answering import Answerer
 from engine.runtime.batches import Batches, BatchOutcome
 from engine.runtime.binding import bind
@@ -65,6 +66,7 @@ class Consumer:
         # One batch at a time unless said otherwise: so they are large, and in order.
         self.concurrency = concurrency or spec.concurrency or (1 if self.invoke.is_batch else DEFAULT_CONCURRENCY)
         self.prefetch = spec.prefetch or default_prefetch(self.concurrency * at_a_time, spec.timeout)
+        self.acks = ack_group(self.prefetch)
         self.identity: Identity | None = None
         if spec.idempotency_key is not None:
             self.identity = Identity(spec.idempotency_key, self.invoke.payloads)

@@ -51,7 +51,9 @@ class Hand:
     def release(self, job: Job) -> None:
         """The job is settled: ack its deliveries."""
         self._forget(job)
-        self.acker.put(job.consumer.subscription, job.deliveries)
+        consumer = job.consumer
+        # Where nothing else is in hand, nothing else will be acked soon.
+        self.acker.put(consumer.subscription, job.deliveries, group=consumer.acks if consumer.stats.in_flight else 1)
 
     def give_back(self, job: Job) -> None:
         """The job could not be settled: the broker keeps its deliveries and sends them again."""

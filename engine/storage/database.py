@@ -161,7 +161,7 @@ class Database:
         drained = await self.writer.close(timeout)
         if self._sessions is not None:
             await self._sessions.dispose()
-        await self.pen.close(force=self.pen.turn.locked())
+        await self.pen.close(force=self.pen.taken)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._reader.dispose()
         return drained

@@ -1,18 +1,21 @@
 """The one connection with which a process writes, its thread, and the locks in front of it.
 
-SQLite has one writer. Within the process an asyncio lock keeps the turns; between
-processes a lock on a file beside the database does, since SQLite's own busy handler is
+SQLite has one writer. Within the process the pen gives turns, first come first served, and
+passes each on in the thread, so that the next one writes while the loop still hears of the last;
+between processes a lock on a file beside the database does, since SQLite's own busy handler is
 unfair: whoever polls at the luckier moment wins. PostgreSQL needs neither; there the
-lock only keeps the group writer's transactions apart.
+turns only keep the group writer's transactions apart.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import Lock
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, RootTransaction
 
@@ -31,46 +34,106 @@ def lock_path(path: Path) -> Path:
     return path.with_name(path.name + "-writer")
 
 
+class Ticket(Generic[T]):
+    """A place in the line: what is to run when its turn comes, and what becomes of it."""
+
+    __slots__ = ("function", "future", "given")
+
+    def __init__(self, function: Callable[[], T], future: asyncio.Future[T]) -> None:
+        self.function = function
+        self.future = future
+        #: Its turn came, or will not come any more.
+        self.given = False
+
+
 class Pen:
     """Begins, commits and undoes transactions on the writing connection, in its thread.
 
-    Hold `turn` around everything from `begin` to `commit` or `rollback`.
+    Whoever `enter`s has the turn from the moment its function runs until something that runs
+    in the thread calls `leave`.
     """
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self.turn = asyncio.Lock()
         self._engine: Engine = writing_engine(address)
         self._thread = WorkThread("warren-writer")
         self._lock = FileLock(lock_path(address.path)) if address.dialect == "sqlite" else None
         self._connection: Connection | None = None
         self._transaction: RootTransaction | None = None
+        self._line: deque[Ticket[Any]] = deque()
+        self._taken = False
+        self._mutex = Lock()
 
-    def submit(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        """Run a function in the writer's thread, after what is queued there."""
-        return self._thread.submit(function)
+    @property
+    def taken(self) -> bool:
+        """Whether somebody has the turn."""
+        return self._taken
+
+    def enter(self, function: Callable[[], T]) -> Ticket[T]:
+        """Run a function in the thread when the turn comes; it, or what goes on after it, must `leave`."""
+        ticket = Ticket(function, asyncio.get_running_loop().create_future())
+        with self._mutex:
+            if self._taken:
+                self._line.append(ticket)
+                return ticket
+            self._taken = ticket.given = True
+        self._thread.resolve(function, ticket.future)
+        return ticket
+
+    def go_on(self, function: Callable[[], T]) -> Ticket[T]:
+        """For who has the turn: run a function in the thread, after what is queued there."""
+        ticket = Ticket(function, asyncio.get_running_loop().create_future())
+        ticket.given = True
+        self._thread.resolve(function, ticket.future)
+        return ticket
+
+    def withdraw(self, ticket: Ticket[Any]) -> bool:
+        """Give a place in the line up. False when its turn had come: it must `leave`."""
+        with self._mutex:
+            withdrawn, ticket.given = not ticket.given, True
+        return withdrawn
+
+    def leave(self) -> None:
+        """In the thread: the turn is the next one's."""
+        with self._mutex:
+            while self._line:
+                ticket = self._line.popleft()
+                if not ticket.given:
+                    ticket.given = True
+                    break
+            else:
+                self._taken = False
+                return
+        self._thread.resolve(ticket.function, ticket.future)
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
-        """Run one transaction. Errors of the environment come as `DatabaseError`."""
-        await self.turn.acquire()
-        return await self.last(partial(self.run, work))
+        """Run one transaction. Errors of the environment come as `DatabaseError`.
 
-    async def last(self, function: Callable[[], T]) -> T:
-        """Run in the thread what ends this turn. It ends then, also if the caller is cancelled before."""
-        future = self.submit(function)
-        future.add_done_callback(self._turn_over)
-        return await asyncio.shield(future)
+        Once begun it ends, also if the caller is cancelled before.
+        """
+        ticket = self.enter(partial(self._alone, work))
+        try:
+            return await ticket.future
+        except asyncio.CancelledError:
+            self.withdraw(ticket)
+            raise
 
-    def _turn_over(self, future: asyncio.Future[Any]) -> None:
-        if not future.cancelled():
-            future.exception()  # seen, even if nobody waits for it any more
-        self.turn.release()
+    def _alone(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return self.run(work)
+        finally:
+            self.leave()
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """In the thread: begin, do the work, commit; undo everything when that fails."""
-        connection = self.begin()
+        self.begin()
+        return self.complete(work)
+
+    def complete(self, work: Callable[[Connection], T]) -> T:
+        """In the thread, in a transaction: do the work, commit; undo everything when that fails."""
+        assert self._connection is not None
         try:
-            result = work(connection)
+            result = work(self._connection)
         except BaseException as error:
             raise self.failed(error) from error
         self.commit()
@@ -89,13 +152,6 @@ class Pen:
             self._transaction = self._connection.begin()
         except BaseException as error:
             raise self.failed(error) from error
-        return self._connection
-
-    @property
-    def current(self) -> Connection:
-        """In the thread: the connection, within a transaction."""
-        assert self._connection is not None
-        assert self._transaction is not None
         return self._connection
 
     def commit(self) -> None:
@@ -131,10 +187,9 @@ class Pen:
     async def close(self, *, force: bool = False) -> None:
         """Close the connection and end the thread; with `force` without waiting for what it is at."""
         if force:
-            self.submit(self._close)
+            self._thread.submit(self._close)
         else:
-            await self.turn.acquire()
-            await self.last(self._close)
+            await self.enter(self._close).future
         self._thread.stop()
 
     def _not_lockable(self, error: OSError) -> DatabaseUnavailable:

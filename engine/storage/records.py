@@ -67,8 +67,8 @@ def claim(
 
 def settle(connection: Connection, records: Sequence[Record]) -> list[Fate]:
     """Write outcomes, each only while its record is running under the token it carries."""
-    if not records:
-        return []
+    if len(records) < 2:
+        return [_settle_one(connection, record) for record in records]
     ordered = sorted(records, key=_key)
     connection.exec_driver_sql("SAVEPOINT warren_settle")
     if record_statements.settle(connection, ordered):
@@ -79,9 +79,12 @@ def settle(connection: Connection, records: Sequence[Record]) -> list[Fate]:
     connection.exec_driver_sql("RELEASE SAVEPOINT warren_settle")
     fates: dict[tuple[Key, int, State, int], Fate] = {}
     for record in ordered:
-        applied = record_statements.settle(connection, [record])
-        fates.setdefault(_outcome(record), Fate.APPLIED if applied else _why_not(connection, record))
+        fates.setdefault(_outcome(record), _settle_one(connection, record))
     return [fates[_outcome(record)] for record in records]
+
+
+def _settle_one(connection: Connection, record: Record) -> Fate:
+    return Fate.APPLIED if record_statements.settle(connection, [record]) else _why_not(connection, record)
 
 
 def fetch(connection: Connection, keys: Iterable[Key], *, lock: bool = False) -> dict[Key, Record]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
+from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
 from sqlmodel import Session
 from sqlmodel.ext.asyncio import session as sqlmodel_session
@@ -80,6 +81,7 @@ class AsyncSession(sqlmodel_session.AsyncSession):
         self._since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._held: HeldConnection | None = None
+        self._over = False
 
     @property
     def touched(self) -> bool:
@@ -100,7 +102,7 @@ class AsyncSession(sqlmodel_session.AsyncSession):
         caller who is cancelled while it commits does not learn that it did.
         """
         try:
-            return await self._commit_with(work)
+            return cast("T", await self.run_sync(self._commit_with, work))
         except Exception as error:
             trouble = unavailable(error, self._shown)
             raise (trouble or error) from error
@@ -109,46 +111,71 @@ class AsyncSession(sqlmodel_session.AsyncSession):
 
     async def abandon(self) -> None:
         """For the engine: undo what was not committed, and let the next one in."""
+        if self._over:
+            return
         self._guard.released = True
-        # Cancelled or not, it is done to the end: the turn to write must come back.
-        await asyncio.shield(asyncio.ensure_future(super().close()))
-        self._ended()
+        if self.touched:
+            # Cancelled or not, it is done to the end: the turn to write must come back.
+            await asyncio.shield(asyncio.ensure_future(super().close()))
+        else:
+            self._guard.close()
+        self._finished()
 
     def begin(self) -> NoReturn:
         """Refused: the transaction is the engine's, and begins by itself."""
         raise UsageError("a handler called begin() on its session", hint=_ENGINE_COMMITS)
 
-    async def _commit_with(self, work: Callable[[Connection], T]) -> T:
-        connection = await self.connection()
-        if self._held is None:
-            await self.flush()
-            result = await connection.run_sync(work)
+    def _commit_with(self, session: SyncSession, work: Callable[[Connection], T]) -> T:
+        """All in one greenlet: each costs as much as a statement."""
+        connection = session.connection()
+        held = self._held
+        if held is None:
+            session.flush()
+            result = work(connection)
         else:
-            self._held.work = work  # run in one hop with the COMMIT
+            held.work = work  # run in one hop with the COMMIT
         self._guard.released = True
-        await super().commit()
-        return result if self._held is None else cast("T", self._held.result)
+        session.commit()
+        if held is not None:
+            result = cast("T", held.result)
+        session.close()
+        self._finished()
+        return result
+
+    def _finished(self) -> None:
+        self._over = True
+        self._ended()
 
     def began(self, connection: Connection) -> None:
         """For the session's own event: it got this connection."""
         driver: Any = connection.connection.driver_connection
         if isinstance(driver, HeldConnection):
             self._held = driver
-            driver.lend(self._holds, self._ended)
+            driver.lend(self._watch, self._ended)
         else:
-            self._holds()
-
-    def _holds(self) -> None:
-        if self._since is None:
             self._since = time.monotonic()
+            self._watch()
+
+    def _watch(self) -> None:
+        """The transaction begins, or waits for its turn to begin."""
         if self._on_held is not None and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LONG_HELD, self._on_held, LONG_HELD)
+            self._timer = asyncio.get_running_loop().call_later(LONG_HELD, self._look)
+
+    def _look(self) -> None:
+        since = self._since if self._held is None else self._held.since
+        left = LONG_HELD if since is None else since + LONG_HELD - time.monotonic()
+        if left > 0:
+            self._timer = asyncio.get_running_loop().call_later(left, self._look)
+        elif self._on_held is not None:
+            self._on_held(LONG_HELD)
 
     def _ended(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
         since, self._since = self._since, None
+        if self._held is not None:
+            since = self._held.since
         if since is not None and self._on_released is not None and (held := time.monotonic() - since) >= LONG_HELD:
             self._on_released(held)
 

@@ -2,22 +2,25 @@
 
 Handler sessions and the group writer share one connection and its thread. A statement
 costs one hop to the thread, rows included, where a connection of aiosqlite takes four.
+SQLAlchemy calls these methods within a greenlet, where they may wait for the thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import AsyncAdaptedQueuePool, Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from engine.errors import UsageError
-from engine.storage.pen import Pen
+from engine.storage.pen import Pen, Ticket
 
 T = TypeVar("T")
 
@@ -27,14 +30,10 @@ SESSIONS_KEPT = 16
 
 def session_engine(pen: Pen) -> AsyncEngine:
     """An engine whose connections take turns with the group writer."""
-
-    async def connect(*_arguments: object, **_options: object) -> HeldConnection:
-        return HeldConnection(pen)
-
     # Pooled, since to set one up costs more than a statement. Nothing to reset: a session ends its transaction.
     return create_async_engine(
         "sqlite+aiosqlite://",
-        async_creator=connect,
+        creator=partial(HeldConnection, pen),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=SESSIONS_KEPT,
         max_overflow=-1,
@@ -42,11 +41,15 @@ def session_engine(pen: Pen) -> AsyncEngine:
     )
 
 
+def _nobody() -> None: ...
+
+
 class HeldConnection:
     """Takes the writer's turn at the first statement, and holds it until commit, rollback or close.
 
     `work` is what the engine adds to the transaction before it is committed; its `result`
-    is kept. Without `work` a commit is refused: it would be the handler's own.
+    is kept. Without `work` a commit is refused: it would be the handler's own. `since` is when
+    the transaction began, in seconds of the monotonic clock, and None without one.
     """
 
     isolation_level = None
@@ -54,173 +57,195 @@ class HeldConnection:
     def __init__(self, pen: Pen) -> None:
         self.work: Callable[[Connection], Any] | None = None
         self.result: Any = None
-        self.on_begin: Callable[[], None] | None = None
-        self.on_end: Callable[[], None] | None = None
+        self.since: float | None = None
+        self._on_asked: Callable[[], None] = _nobody
+        self._on_end: Callable[[], None] = _nobody
         self._pen = pen
+        #: The loop's side: this connection asked for the turn and has not given it back.
         self._holding = False
-        self._begun = False
         self._busy = False
+        #: The thread's side: it has the turn, and a transaction on this raw connection.
         self._raw: sqlite3.Connection | None = None
 
     @property
-    def _connection(self) -> Literal[True]:
-        """Asked by the dialect before it undoes or commits."""
-        return True
+    def _connection(self) -> HeldConnection:
+        """What the dialect shows as the driver's own."""
+        return self
 
-    def cursor(self) -> HeldCursor:
-        """A cursor; its statements run in the writer's thread."""
-        return HeldCursor(self)
-
-    def lend(self, on_begin: Callable[[], None], on_end: Callable[[], None]) -> None:
+    def lend(self, on_asked: Callable[[], None], on_end: Callable[[], None]) -> None:
         """To a session, of whose transactions these hear. What an earlier session left behind is forgotten."""
         self.work = self.result = None
-        self.on_begin, self.on_end = on_begin, on_end
+        self._on_asked, self._on_end = on_asked, on_end
 
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function on the connection in the writer's thread, beginning the transaction if need be."""
-        await self._take_turn()
-        self._busy = True
-        future = self._pen.submit(partial(self._run, function))
-        try:
-            result = await asyncio.shield(future)
-        except Exception:
-            self._give_up_unless_begun()
-            raise
-        if future.done():
-            self._busy = False
-        return result
+    # --- what SQLAlchemy calls ----------------------------------------------------------------
 
-    async def commit(self) -> None:
+    def cursor(self, server_side: bool = False) -> HeldCursor:
+        """A cursor; its statements run in the writer's thread."""
+        return HeldCursor(self, server_side)
+
+    def commit(self) -> None:
         """Run `work` and commit, in one hop."""
         work, self.work = self.work, None
         if work is not None:
-            await self._take_turn()
             try:
-                self.result = await self._pen.last(partial(self._finish, work))
+                # A caller who is cancelled meanwhile does not stop it: the thread ends the turn.
+                self.result = await_only(self._hop(partial(self._finish, work)).future)
             finally:
                 self._let_go()
         elif self._holding:
             raise UsageError("a handler committed its transaction", hint="The engine does, when the handler returns.")
 
-    async def rollback(self) -> None:
+    def rollback(self) -> None:
         """Undo, and let the next one in; the next statement begins again."""
         if self._holding:
-            raw = self._raw
-            if self._busy and raw is not None:
-                raw.interrupt()  # a statement that nobody waits for any more
-            self._let_go()
-            await self._pen.last(self._pen.rollback)
+            await_only(self._give_up())
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Undo what was not committed."""
-        await self.rollback()
+        self.rollback()
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         """Undo without waiting for it."""
         if self._holding:
-            asyncio.get_running_loop().create_task(self.rollback())
+            self._give_up()
 
-    async def create_function(self, *_arguments: object, **_options: object) -> None:
+    def create_function(self, *_arguments: object, **_options: object) -> None:
         """The writing connection has the dialect's functions already."""
 
-    async def _take_turn(self) -> None:
-        if not self._holding:
-            await self._pen.turn.acquire()
-            self._holding = True
-            self._begun = False
-            if self.on_begin is not None:
-                self.on_begin()
+    def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function on the connection in the writer's thread, beginning the transaction if need be."""
+        self._busy = True  # and stays so for a caller who is cancelled: the thread is still at it
+        ticket = self._hop(lambda: function(self._begun()))
+        try:
+            result = await_only(ticket.future)
+        except asyncio.CancelledError:
+            if self._pen.withdraw(ticket):
+                self._let_go()
+            raise
+        except Exception:
+            self._busy = False
+            if self._raw is None:
+                self._let_go()
+            raise
+        self._busy = False
+        return result
+
+    # --- on the loop --------------------------------------------------------------------------
+
+    def _hop(self, function: Callable[[], T]) -> Ticket[T]:
+        """To the thread, with the turn."""
+        if self._holding:
+            return self._pen.go_on(function)
+        self._holding = True
+        self._on_asked()
+        return self._pen.enter(function)
+
+    def _give_up(self) -> asyncio.Future[None]:
+        raw = self._raw
+        if self._busy and raw is not None:
+            raw.interrupt()  # a statement that nobody waits for any more
+        self._let_go()
+        return self._pen.go_on(self._undo).future
 
     def _let_go(self) -> None:
         self._holding = False
         self._busy = False
-        if self.on_end is not None:
-            self.on_end()
+        self._on_end()
+        self.since = None
 
-    def _give_up_unless_begun(self) -> None:
-        self._busy = False
-        if not self._begun:
-            self._let_go()
-            self._pen.turn.release()
+    # --- in the thread ------------------------------------------------------------------------
 
-    def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        return function(self._begin())
-
-    def _begin(self) -> sqlite3.Connection:
-        """In the thread."""
-        if not self._begun:
-            raw: Any = self._pen.begin().connection.driver_connection
+    def _begun(self) -> sqlite3.Connection:
+        if self._raw is None:
+            try:
+                raw: Any = self._pen.begin().connection.driver_connection
+            except BaseException:
+                self._pen.leave()
+                raise
+            self.since = time.monotonic()
             self._raw = raw
-            self._begun = True
         assert self._raw is not None
         return self._raw
 
     def _finish(self, work: Callable[[Connection], T]) -> T:
-        """In the thread."""
-        self._begin()
+        self._begun()
         try:
-            result = work(self._pen.current)
-        except BaseException as error:
-            raise self._pen.failed(error) from error
-        self._pen.commit()
-        return result
+            return self._pen.complete(work)
+        finally:
+            self._raw = None
+            self._pen.leave()
+
+    def _undo(self) -> None:
+        if self._raw is not None:  # else it never began, and left when that failed
+            self._raw = None
+            try:
+                self._pen.rollback()
+            finally:
+                self._pen.leave()
+
+
+class _Answer(NamedTuple):
+    """What a statement gave."""
+
+    description: Any
+    rowcount: int
+    lastrowid: int | None
+    rows: Sequence[Any]
 
 
 class HeldCursor:
-    """What the dialect calls on an asyncio cursor. Rows are fetched in the hop of their statement."""
+    """What SQLAlchemy calls on a cursor. Rows are fetched in the hop of their statement."""
 
-    def __init__(self, held: HeldConnection) -> None:
+    __slots__ = ("_held", "_rows", "arraysize", "description", "lastrowid", "rowcount", "server_side")
+
+    def __init__(self, held: HeldConnection, server_side: bool) -> None:
         self._held = held
         self._rows: deque[Any] = deque()
+        self.server_side = server_side
         self.description: Any = None
         self.rowcount = -1
-        self.lastrowid: Any = None
+        self.lastrowid: int | None = None
         self.arraysize = 1
 
-    async def __aenter__(self) -> HeldCursor:
-        return self
-
-    async def execute(self, statement: str, parameters: Sequence[Any] = ()) -> HeldCursor:
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> HeldCursor:
         """Run a statement, and fetch all its rows."""
-        return await self._run(lambda raw: raw.execute(statement, parameters))
+        return self._keep(self._held.run(lambda raw: _answer(raw.execute(statement, parameters))))
 
-    async def executemany(self, statement: str, parameters: Sequence[Sequence[Any]]) -> HeldCursor:
+    def executemany(self, statement: str, parameters: Sequence[Sequence[Any]]) -> HeldCursor:
         """Run a statement once for each row of parameters."""
-        return await self._run(lambda raw: raw.executemany(statement, parameters))
+        return self._keep(self._held.run(lambda raw: _answer(raw.executemany(statement, parameters))))
 
-    async def fetchone(self) -> Any:
+    def fetchone(self) -> Any:
         """The next row, or None."""
         return self._rows.popleft() if self._rows else None
 
-    async def fetchmany(self, size: int | None = None) -> list[Any]:
+    def fetchmany(self, size: int | None = None) -> list[Any]:
         """The next rows."""
         return [self._rows.popleft() for _ in range(min(size or self.arraysize, len(self._rows)))]
 
-    async def fetchall(self) -> list[Any]:
+    def fetchall(self) -> list[Any]:
         """All rows that are left."""
         rows = list(self._rows)
         self._rows.clear()
         return rows
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Nothing stays open."""
+        self._rows.clear()
 
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self._iterate()
+    async def _async_soft_close(self) -> None:
+        """The rows stay; there is nothing else to close."""
 
-    async def _iterate(self) -> AsyncIterator[Any]:
+    def __iter__(self) -> Iterator[Any]:
         while self._rows:
             yield self._rows.popleft()
 
-    async def _run(self, execute: Callable[[sqlite3.Connection], sqlite3.Cursor]) -> HeldCursor:
-        self.description, self.rowcount, self.lastrowid, rows = await self._held.run(partial(_fetched, execute))
+    def _keep(self, answer: _Answer) -> HeldCursor:
+        self.description, self.rowcount, self.lastrowid, rows = answer
         self._rows.extend(rows)
         return self
 
 
-def _fetched(
-    execute: Callable[[sqlite3.Connection], sqlite3.Cursor], raw: sqlite3.Connection
-) -> tuple[Any, int, Any, list[Any]]:
-    cursor = execute(raw)
-    rows = cursor.fetchall() if cursor.description else []
-    return cursor.description, cursor.rowcount, cursor.lastrowid, rows
+def _answer(cursor: sqlite3.Cursor) -> _Answer:
+    rows = cursor.fetchall() if cursor.description else ()
+    return _Answer(cursor.description, cursor.rowcount, cursor.lastrowid, rows)

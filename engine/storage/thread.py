@@ -27,10 +27,13 @@ class WorkThread:
 
     def submit(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Queue a function; the future holds what it returns or raises."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put((function, future, loop))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.resolve(function, future)
         return future
+
+    def resolve(self, function: Callable[[], T], future: asyncio.Future[T]) -> None:
+        """Queue a function for a future that is there already. From any thread."""
+        self._jobs.put((function, future, future.get_loop()))
 
     def stop(self) -> None:
         """End the thread after what is queued already."""

@@ -269,3 +269,50 @@ async def test_a_session_that_ends_soon_is_not_reported(orders: Database, monkey
     await session.finish(note)
     await asyncio.sleep(0.6)
     assert heard == []
+
+
+async def test_who_waits_for_the_turn_to_write_holds_nothing(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "LONG_HELD", 0.05)
+    heard: list[str] = []
+    holder = sqlite_database.session(on_held=lambda _seconds: heard.append("holder"))
+    waiter = sqlite_database.session(
+        on_held=lambda _seconds: heard.append("waiter"), on_released=lambda _seconds: heard.append("released")
+    )
+    await holder.execute(text("SELECT 1"))
+    waiting = asyncio.ensure_future(waiter.execute(text("SELECT 1")))
+    while not heard:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    await holder.finish(note)
+    await waiting
+    await waiter.finish(lambda connection: note(connection, "waiter"))
+    assert heard == ["holder"]
+
+
+async def test_cancelling_in_a_crowd_leaves_nobody_waiting(sqlite_database: Database) -> None:
+    """Whatever each of them was at: in the line for the turn, in the thread, committing."""
+    database = sqlite_database
+    await database.write(Base.metadata.create_all)
+
+    async def handle(number: int) -> None:
+        session = database.session()
+        try:
+            await session.execute(text("INSERT INTO orders VALUES (:id, 'new')"), {"id": str(number)})
+            await session.finish(lambda connection: note(connection, str(number)))
+        finally:
+            await session.abandon()
+
+    for steps in range(1, 60):
+        crowd = [asyncio.create_task(handle(steps * 100 + number)) for number in range(8)]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for task in crowd[::2]:
+            task.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.wait(crowd)
+        assert all(task.cancelled() or task.exception() is None for task in crowd)
+        assert all(not task.cancelled() for task in crowd[1::2])
+    assert len(await order_ids(database)) == await notes(database)
+    assert not database.pen.taken
