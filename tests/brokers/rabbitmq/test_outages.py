@@ -79,7 +79,8 @@ async def test_connections_closed_under_load(
     assert len(confirmed) == 1000
     await states.until(None, BrokerUnavailable)
     await states.until(None, None)
-    assert {about for about, _ in states.seen} == {None}
+    # A consumer that is hit while it begins anew may be reported by its queue; nothing but the connection is amiss.
+    assert all(error is None or isinstance(error, BrokerUnavailable) for _, error in states.seen)
 
 
 async def test_a_black_hole_is_noticed_in_time(
