@@ -52,9 +52,9 @@ def read_subjects(
 
 
 def _example(role: Role, at: str) -> str:
-    decorator = at.rpartition("@")[2]
+    call = "".join(at.rpartition("@")[1:])
     return {
-        Role.EVENT: f'@{decorator}(OrderPlaced) or @{decorator}("order.*")',
+        Role.EVENT: f'{call}(OrderPlaced) or {call}("order.*")',
         Role.COMMAND: "@command_handler(ShipOrder)",
         Role.QUERY: "@query_handler(GetOrder)",
     }[role]

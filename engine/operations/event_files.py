@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from engine.errors import DecodingError, StreamError, UsageError
-from engine.model.codec import decode
+from engine.model.codec import Limits, decode
 from engine.model.masking import Masking
 from engine.model.names import flaw
+from engine.model.stream import StreamId, checked
 from engine.operations.events import masked
 from engine.operations.operator import Operator
 from engine.operations.writing import write
@@ -31,6 +32,9 @@ T = TypeVar("T")
 
 #: Events that are read, or written in one transaction, at a time.
 GROUP = 500
+
+#: The log may have larger bodies than a handler takes, and what was archived must come back.
+_ANY_SIZE = Limits(size=2**62)
 
 _TEXTS = ("event_id", "event_type", "queue", "source", "exchange", "routing_key")
 _MAYBE_TEXTS = ("aggregate_type", "aggregate_id", "correlation_id", "causation_id")
@@ -123,6 +127,27 @@ def _groups(items: Iterable[T]) -> Iterator[list[T]]:
         yield group
 
 
+def _is_place(version: object, kind: str | None, name: str | None) -> bool:
+    if type(version) is not int or version < 1 or kind is None or name is None:
+        return False
+    try:
+        checked(StreamId(kind, name))
+    except UsageError:
+        return False
+    return True
+
+
+def _is_time(value: object) -> bool:
+    """Whether this is a number of seconds since the epoch that a date can be made of."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return False
+    return True
+
+
 def _entry(text: bytes, number: int) -> Entry:
     """The entry that a line describes; raises `UsageError` where it does not."""
 
@@ -148,21 +173,16 @@ def _entry(text: bytes, number: int) -> Entry:
         if not isinstance(value, str) or (flaw(value) and not (allowed_empty and not value)):
             raise wrong(f"{field} is missing or cannot be")
     version = told.get("version")
-    if version is not None and (
-        type(version) is not int or version < 1 or None in (told.get("aggregate_type"), told.get("aggregate_id"))
-    ):
+    if version is not None and not _is_place(version, told.get("aggregate_type"), told.get("aggregate_id")):
         raise wrong("version is no place in a stream")
     for field in ("time", "due"):
-        value = told.get(field)
-        if not (value is None and field == "due") and (
-            isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
-        ):
+        if not _is_time(told.get(field)) and not (field == "due" and told.get(field) is None):
             raise wrong(f"{field} is no time")
     try:
         origin = Origin(told["origin"])
         body = b64decode(told["body_base64"], validate=True) if "body_base64" in told else told["body"].encode()
         message = build_message(body, told["message"])
-        decode(message, told["event_type"])
+        decode(message, told["event_type"], _ANY_SIZE)
     except (KeyError, ValueError, TypeError, AttributeError):
         raise wrong("origin, message or body is missing or cannot be") from None
     except DecodingError as error:

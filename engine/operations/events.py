@@ -27,6 +27,7 @@ __all__ = [
     "LoggedEvent",
     "Origin",
     "Page",
+    "before_last",
     "count",
     "detail_dict",
     "make_filter",
@@ -161,6 +162,16 @@ async def whole(database: Database, positions: Sequence[int], *, masking: Maskin
     return [masked(detail, masking) for detail in found]
 
 
+async def before_last(database: Database, wanted: EventFilter, last: int) -> int:
+    """The position after which `tail` begins with the last so many matching events that are there.
+
+    With more than these, where a transaction that is still open has a place before them.
+    """
+    end = await database.read(event_search.end)
+    rows = (await page(database, wanted, limit=last)).rows if last else []
+    return min(end, rows[-1].position - 1) if rows else end
+
+
 async def tail(
     database: Database,
     wanted: EventFilter,
@@ -173,7 +184,7 @@ async def tail(
 
     Without `after` it begins with the next event. `interval` is in seconds.
     """
-    position = await database.read(event_search.newest) if after is None else after
+    position = await database.read(event_search.end) if after is None else after
     while True:
         found, position = await database.read(
             lambda connection, after=position: event_search.read_on(connection, wanted, after=after, limit=GROUP)  # type: ignore[misc]

@@ -98,6 +98,7 @@ class EventLog:
         planned = [self._planned(each, origins) for each in appends]
         if not planned:
             return []
+        _refuse_twice(planned)
         done = await self.place.append(planned, (), publish=publish)
         return done.versions
 
@@ -119,7 +120,7 @@ class EventLog:
 
     async def version(self, stream: StreamId) -> int:
         """The version of the last event of a stream; 0 where it has none."""
-        return await self.place.read(lambda connection: streams.version(connection, checked(stream)))
+        return await self.place.read(lambda connection: streams.standing(connection, checked(stream)).version)
 
     @overload
     def read(
@@ -188,6 +189,16 @@ def _check_subject(event: Event[Any], stream: StreamId) -> None:
         about = StreamId(event.aggregate_type, event.aggregate_id)
         if about != stream:
             raise UsageError(f"{event.type} is about {about}, so it does not belong to the stream {stream}")
+
+
+def _refuse_twice(planned: Sequence[streams.Append]) -> None:
+    seen: set[str] = set()
+    for event in (event for each in planned for event in each.events):
+        if event.id in seen:
+            raise UsageError(
+                f"{event.type} {event.id} is to be appended twice", hint="Each event has one place in the log."
+            )
+        seen.add(event.id)
 
 
 def _utc(seconds: float) -> datetime:

@@ -24,6 +24,8 @@ logger = logging.getLogger("warren.subscribe")
 #: Events that wait for a slow reader, unless said otherwise, and at most.
 DEFAULT_BUFFER = 1000
 MOST_BUFFER = 1_000_000
+#: Bytes of bodies that wait for a slow reader, however few events they are.
+BUFFER_BYTES = 64 * 1024 * 1024
 
 
 class Subscriber(Generic[T]):
@@ -60,6 +62,7 @@ class Subscriber(Generic[T]):
         self._opened = opened
         self._closed = closed
         self._waiting: deque[Delivery] = deque()
+        self._bytes = 0
         self._arrived = asyncio.Event()
         self._subscription: Subscription | None = None
         self._ended = False
@@ -97,6 +100,7 @@ class Subscriber(Generic[T]):
         self._ended = True
         self._arrived.set()
         self._waiting.clear()
+        self._bytes = 0
         self._closed(self)
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
@@ -106,8 +110,12 @@ class Subscriber(Generic[T]):
                 logger.debug("a subscription was not closed in good order: %s", error.message)
 
     def _receive(self, delivery: Delivery) -> None:
-        if len(self._waiting) >= self._buffer:
-            self._waiting.popleft()
+        size = len(delivery.message.body)
+        if size > self._limits.size:
+            self._unreadable(f"its body has {size} bytes; the limit is {self._limits.size}")
+            return
+        while self._waiting and (len(self._waiting) >= self._buffer or self._bytes + size > BUFFER_BYTES):
+            self._oldest()
             self.missed += 1
             if self.missed & (self.missed - 1) == 0:  # 1, 2, 4, 8, …
                 logger.warning(
@@ -116,7 +124,17 @@ class Subscriber(Generic[T]):
                     self.missed,
                 )
         self._waiting.append(delivery)
+        self._bytes += size
         self._arrived.set()
+
+    def _oldest(self) -> Delivery:
+        delivery = self._waiting.popleft()
+        self._bytes -= len(delivery.message.body)
+        return delivery
+
+    def _unreadable(self, why: str) -> None:
+        self.unreadable += 1
+        logger.warning("an event for %s cannot be read: %s", ", ".join(self.patterns), why)
 
     def _was_away(self) -> None:
         self.gaps += 1
@@ -126,10 +144,9 @@ class Subscriber(Generic[T]):
         while not self._ended:
             while self._waiting:
                 try:
-                    return self._read(self._waiting.popleft())
+                    return self._read(self._oldest())
                 except DecodingError as error:
-                    self.unreadable += 1
-                    logger.warning("an event for %s cannot be read: %s", ", ".join(self.patterns), error.message)
+                    self._unreadable(error.message)
             self._arrived.clear()
             await self._arrived.wait()
         return None

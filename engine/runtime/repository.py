@@ -78,12 +78,11 @@ class Repository(Generic[A]):
         if as_of is not None and as_of.tzinfo is None:
             raise UsageError(f"as_of={as_of.isoformat()} has no time zone", hint="Give it one: tzinfo=UTC.")
         made, folded, misfit = await self._built(stream, version, as_of)
-        if made.version == 0:
-            await self._refuse_archived(stream)
-            if version is None:
-                return None
+        if made.version == 0 and version is None:
+            return None
         if version is not None and made.version < version:
-            raise UsageError(f"{stream} has no version {version}: it is at {made.version}")
+            then = "it is" if as_of is None else f"at {as_of.isoformat()} it was"
+            raise UsageError(f"{stream} has no version {version}: {then} at {made.version}")
         due = misfit or (self._every is not None and folded >= self._every and as_of is None)
         if due and self.log.place.alone:
             await self._rebuilt(made, anew=misfit)
@@ -181,7 +180,9 @@ class Repository(Generic[A]):
         """The aggregate, how many events were applied to it, and whether there is a snapshot that does not fit."""
         misfit = False
         if as_of is None:
-            found, rows = await self.log.place.read(partial(_first_look, stream, self._schema, version))
+            found, archived, rows = await self.log.place.read(partial(_first_look, stream, self._schema, version))
+            if archived is not None:
+                await self._refuse_archived(stream)
             made = self._restored(stream, found, rows)
             if made is not None:
                 rest = rows[1:]
@@ -190,6 +191,7 @@ class Repository(Generic[A]):
                 made = self.aggregate.new(stream.aggregate_id)
                 rest = await self._rows(stream, 0, version) if misfit else rows
         else:
+            await self._refuse_archived(stream)
             made, rest = self.aggregate.new(stream.aggregate_id), await self._rows(stream, 0, version)
         folded = 0
         while True:
@@ -220,9 +222,9 @@ class Repository(Generic[A]):
         )
 
     async def _refuse_archived(self, stream: StreamId) -> None:
-        gone = await self.log.place.read(lambda connection: streams.archived(connection, [stream]))
-        if stream in gone:
-            raise streams.gone(stream, gone[stream])
+        stands = await self.log.place.read(lambda connection: streams.standing(connection, stream))
+        if stands.archived is not None:
+            raise streams.gone(stream, stands.archived, stands.version)
 
     async def _rebuilt(self, aggregate: A, *, anew: bool) -> None:
         """A snapshot is due, or does not fit. That none can be written harms nobody."""
@@ -240,13 +242,13 @@ class Repository(Generic[A]):
 
 def _first_look(
     stream: StreamId, schema: str, version: int | None, connection: Connection
-) -> tuple[Found | None, list[Stored]]:
-    """The snapshot, and the events from the last one in it on; without a snapshot from the first."""
-    found = snapshots.find(connection, stream, schema)
+) -> tuple[Found | None, int | None, list[Stored]]:
+    """The snapshot, whether the stream was archived, and the events from the snapshot's last on; without one from the first."""
+    found, archived = snapshots.find(connection, stream, schema)
     if found is not None and version is not None and found.version > version:
         found = None
     after = 0 if found is None else found.version - 1
-    return found, streams.read(connection, stream, after=after, until=version, limit=CHUNK)
+    return found, archived, streams.read(connection, stream, after=after, until=version, limit=CHUNK)
 
 
 def _due_snapshot(aggregate: Aggregate, append: Append) -> Snapshot | None:

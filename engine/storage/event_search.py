@@ -97,6 +97,12 @@ def newest(connection: Connection) -> int:
     return connection.scalar(select(func.max(_events.c.position))) or 0
 
 
+def end(connection: Connection) -> int:
+    """The position after which one goes on with the next event, and misses none whose transaction is open now."""
+    bound = complete_up_to(connection)
+    return newest(connection) if bound is None else bound
+
+
 def types(connection: Connection) -> list[str]:
     """All event types of the log, by name."""
     return list(connection.exec_driver_sql(_TYPES).scalars())

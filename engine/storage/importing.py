@@ -31,7 +31,8 @@ def take_in(connection: Connection, entries: Sequence[Entry], *, now: float) -> 
     }
     own = list(dict.fromkeys(stream for entry in entries if (stream := stream_of(entry)) is not None))
     streams.lock(connection, own)
-    at = streams.versions(connection, own)
+    found = streams.standings(connection, own)
+    at = {stream: standing.version for stream, standing in found.items()}
     new: list[Entry] = []
     for entry in entries:
         place = (entry.aggregate_type, entry.aggregate_id, entry.version)
@@ -50,8 +51,8 @@ def take_in(connection: Connection, entries: Sequence[Entry], *, now: float) -> 
             at[stream] = entry.version
         new.append(entry)
     event_log.append_new(connection, new, now=now)
-    for stream, version in streams.archived(connection, own).items():
-        if at[stream] >= version:  # it is whole again
+    for stream, standing in found.items():
+        if standing.archived is not None and at[stream] >= standing.archived:  # it is whole again
             connection.execute(
                 delete(_archived).where(
                     _archived.c.aggregate_type == stream.aggregate_type, _archived.c.aggregate_id == stream.aggregate_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, select
+from sqlalchemy import Connection, and_, bindparam, delete, exists, literal, select
 
 from engine.model.stream import StreamId
 from engine.storage import tables
@@ -13,10 +13,26 @@ from engine.storage.statements import conflict_insert
 
 _table = tables.snapshots
 _KEY = ("aggregate_type", "aggregate_id", "schema")
-_FIND = select(_table.c.version, _table.c.event_id, _table.c.state).where(
-    _table.c.aggregate_type == bindparam("kind"),
-    _table.c.aggregate_id == bindparam("name"),
-    _table.c.schema == bindparam("schema"),
+_archived = tables.archived_streams
+# One row whatever there is: who loads an aggregate asks for both, and waits once.
+_FIND = select(
+    _table.c.version,
+    _table.c.event_id,
+    _table.c.state,
+    select(_archived.c.version)
+    .where(_archived.c.aggregate_type == bindparam("kind"), _archived.c.aggregate_id == bindparam("name"))
+    .scalar_subquery(),
+).select_from(
+    select(literal(1))
+    .subquery()
+    .outerjoin(
+        _table,
+        and_(
+            _table.c.aggregate_type == bindparam("kind"),
+            _table.c.aggregate_id == bindparam("name"),
+            _table.c.schema == bindparam("schema"),
+        ),
+    )
 )
 
 
@@ -68,12 +84,11 @@ def write(connection: Connection, snapshots: Sequence[Snapshot], *, anew: bool =
     connection.execute(statement, rows)
 
 
-def find(connection: Connection, stream: StreamId, schema: str) -> Found | None:
-    """The snapshot of a stream in this schema, if there is one."""
-    row = connection.execute(
-        _FIND, {"kind": stream.aggregate_type, "name": stream.aggregate_id, "schema": schema}
-    ).first()
-    return None if row is None else Found(row.version, row.event_id, bytes(row.state))
+def find(connection: Connection, stream: StreamId, schema: str) -> tuple[Found | None, int | None]:
+    """The snapshot of a stream in this schema, if there is one; and the version at which the stream was archived, if it was."""
+    parameters = {"kind": stream.aggregate_type, "name": stream.aggregate_id, "schema": schema}
+    version, event_id, state, archived = connection.execute(_FIND, parameters).one()
+    return None if version is None else Found(version, event_id, bytes(state)), archived
 
 
 def remove(connection: Connection, stream: StreamId, schema: str | None = None) -> int:

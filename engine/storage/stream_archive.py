@@ -27,14 +27,21 @@ def candidates(
 ) -> list[Candidate]:
     """The streams of a type, or one of them, to which nothing was appended since a time, in seconds since the epoch.
 
-    That with the newest event of the log is not among them: its position must not be given again.
+    That with the newest event of the log is not among them: its position must not be given again. Nor are those that are
+    being taken back.
     """
     column = _events.c
     newest = select(func.max(column.position)).scalar_subquery()
     last = func.max(column.recorded)
     statement = (
         select(column.aggregate_id, func.max(column.version).label("version"), func.count().label("events"))
-        .where(column.aggregate_type == aggregate_type, column.version.is_not(None))
+        .where(
+            column.aggregate_type == aggregate_type,
+            column.version.is_not(None),
+            column.aggregate_id.not_in(
+                select(_archived.c.aggregate_id).where(_archived.c.aggregate_type == aggregate_type)
+            ),
+        )
         .group_by(column.aggregate_id)
         .having(func.max(column.position) < newest)
         .order_by(column.aggregate_id)
@@ -53,8 +60,8 @@ def remove(connection: Connection, found: Sequence[Candidate], *, now: float) ->
     """Delete these streams, but those to which somebody has appended meanwhile; which were deleted."""
     names = [each.stream for each in found]
     streams.lock(connection, names)
-    at = streams.versions(connection, names)
-    gone = [each for each in found if at[each.stream] == each.version]
+    now_at = streams.standings(connection, names)
+    gone = [each for each in found if now_at[each.stream] == (each.version, None)]
     for stream, version, _ in gone:
         column = _events.c
         connection.execute(

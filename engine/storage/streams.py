@@ -33,7 +33,10 @@ _CHUNK = 500
 _events = tables.events
 _archived = tables.archived_streams
 
-_VERSION = select(func.max(_events.c.version)).where(
+_ARCHIVED = select(_archived.c.version).where(
+    _archived.c.aggregate_type == bindparam("kind"), _archived.c.aggregate_id == bindparam("name")
+)
+_STANDING = select(func.max(_events.c.version), _ARCHIVED.scalar_subquery()).where(
     _events.c.aggregate_type == bindparam("kind"),
     _events.c.aggregate_id == bindparam("name"),
     _events.c.version.is_not(None),
@@ -63,9 +66,23 @@ _READ = (
     .order_by(_events.c.version)
     .limit(bindparam("size"))
 )
-_OF_STREAM = (
-    "aggregate_type = one.column1 AND aggregate_id = one.column2 AND version IS NOT NULL"  # the index holds no others
+_OF_STREAM = "aggregate_type = one.column1 AND aggregate_id = one.column2"
+# Of the events those with a version: the index holds no others.
+_STANDINGS = (
+    "SELECT column1, column2,"
+    f" (SELECT max(version) FROM warren_events WHERE {_OF_STREAM} AND version IS NOT NULL),"
+    f" (SELECT version FROM warren_archived_streams WHERE {_OF_STREAM})"
 )
+
+
+class Standing(NamedTuple):
+    """The version of a stream's last event in the log, 0 without any; and at which version it was archived.
+
+    Both: it is being taken back, and not whole yet.
+    """
+
+    version: int
+    archived: int | None
 
 
 class Stored(NamedTuple):
@@ -134,14 +151,18 @@ def append(connection: Connection, commits: Sequence[Commit], *, guest: bool = F
     `IntegrityError` where the transaction sees an older state than the one that it would write on.
     """
     streams = list(dict.fromkeys(each.stream for commit in commits for each in commit.appends))
+    if guest and connection.dialect.name == "sqlite":
+        # Takes the turn to write, and waits for it; a read before the first write could not be written upon afterwards.
+        connection.exec_driver_sql("DELETE FROM warren_archived_streams WHERE 0")
     lock(connection, streams)
-    at = versions(connection, streams, guest=guest)
-    away = archived(connection, [stream for stream in streams if not at[stream]])
+    found = standings(connection, streams, guest=guest)
+    at = {stream: standing.version for stream, standing in found.items()}
+    away = {stream: standing.archived for stream, standing in found.items() if standing.archived is not None}
     written = _Written([], [], [])
     results: list[Appended | WarrenError] = []
     for commit in commits:
         lost = next((each.stream for each in commit.appends if each.stream in away), None) if away else None
-        results.append(_commit(connection, commit, at, written) if lost is None else gone(lost, away[lost]))
+        results.append(_commit(connection, commit, at, written) if lost is None else gone(lost, away[lost], at[lost]))
     now = commits[0].now if commits else 0.0
     if guest:
         event_log.append_new_as_guest(connection, written.entries, now=now)
@@ -171,26 +192,23 @@ def conflict(commit: Commit, actual: int | None) -> StreamError:
     return ConcurrencyConflict(str(first.stream), to_number(first.expected) or 0, actual)
 
 
-def version(connection: Connection, stream: StreamId) -> int:
-    """The version of the last event of a stream, 0 without any."""
-    found = connection.scalar(_VERSION, {"kind": stream.aggregate_type, "name": stream.aggregate_id})
-    return found or 0
+def standing(connection: Connection, stream: StreamId) -> Standing:
+    """How a stream stands now."""
+    row = connection.execute(_STANDING, {"kind": stream.aggregate_type, "name": stream.aggregate_id}).one()
+    return Standing(row[0] or 0, row[1])
 
 
-def versions(connection: Connection, streams: Sequence[StreamId], *, guest: bool = False) -> dict[StreamId, int]:
-    """The versions of these streams, 0 where there are no events."""
+def standings(connection: Connection, streams: Sequence[StreamId], *, guest: bool = False) -> dict[StreamId, Standing]:
+    """How these streams stand now."""
     if guest or len(streams) == 1:
-        return {stream: version(connection, stream) for stream in streams}
-    found: dict[StreamId, int] = {}
+        return {stream: standing(connection, stream) for stream in streams}
+    found: dict[StreamId, Standing] = {}
     for start in range(0, len(streams), _CHUNK):
         chunk = streams[start : start + _CHUNK]
-        statement = (
-            f"SELECT column1, column2, (SELECT max(version) FROM warren_events WHERE {_OF_STREAM})"
-            f" FROM (VALUES {', '.join(['(?, ?)'] * len(chunk))}) AS one"
-        )
+        statement = f"{_STANDINGS} FROM (VALUES {', '.join(['(?, ?)'] * len(chunk))}) AS one"
         parameters = tuple(part for stream in chunk for part in stream)
-        for kind, name, last in connection.exec_driver_sql(for_driver(connection, statement), parameters):
-            found[StreamId(kind, name)] = last or 0
+        for kind, name, last, archived in connection.exec_driver_sql(for_driver(connection, statement), parameters):
+            found[StreamId(kind, name)] = Standing(last or 0, archived)
     return found
 
 
@@ -208,26 +226,11 @@ def read(
     return [Stored._make(row) for row in connection.execute(_READ, parameters)]
 
 
-def archived(connection: Connection, streams: Sequence[StreamId]) -> dict[StreamId, int]:
-    """Those of these streams that were archived, with their versions."""
-    if not streams:
-        return {}
-    column = _archived.c
-    statement = select(column.aggregate_type, column.aggregate_id, column.version)
-    wanted = set(streams)
-    found: dict[StreamId, int] = {}
-    for start in range(0, len(streams), _CHUNK):
-        names = [stream.aggregate_id for stream in streams[start : start + _CHUNK]]
-        for row in connection.execute(statement.where(column.aggregate_id.in_(names))):
-            if (stream := StreamId(row.aggregate_type, row.aggregate_id)) in wanted:
-                found[stream] = row.version
-    return found
-
-
-def gone(stream: StreamId, version: int) -> StreamArchived:
-    """The error for a stream that was archived at this version."""
+def gone(stream: StreamId, version: int, back: int = 0) -> StreamArchived:
+    """The error for a stream that was archived at this version, and taken back up to another."""
+    partly = f", and only its first {back} events were taken back" if back else ""
     return StreamArchived(
-        f"the stream {stream} was archived at version {version}",
+        f"the stream {stream} was archived at version {version}{partly}",
         stream=str(stream),
         hint="`warren events import` takes its file back into the log.",
     )

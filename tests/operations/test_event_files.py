@@ -15,6 +15,7 @@ from engine.operations import event_files, stream_archive
 from engine.operations.masking import UNMASKED, Masking
 from engine.operations.operator import Operator
 from engine.storage import event_log, event_search, streams
+from engine.storage import stream_archive as storage
 from engine.storage.database import Database
 from engine.storage.event_log import Entry, EventDetail, Origin
 from engine.storage.event_search import EventFilter
@@ -124,6 +125,10 @@ async def test_secrets_leave_only_unmasked_and_a_masked_file_does_not_come_back(
         {"aggregate_id": None},
         {"time": "now"},
         {"time": float("inf")},
+        {"time": 1e300},
+        {"time": -1e18},
+        {"due": 1e15},
+        {"aggregate_type": "ac/count"},
         {"origin": "heaven"},
         {"message": None},
         {"body": None},
@@ -166,15 +171,49 @@ async def test_a_stream_is_archived_and_taken_back(tmp_path: Path, kind: str, re
     assert await stream_archive.remove(database, stale, operator=ME, file="f") == []
     assert await stream_archive.remove(database, found, operator=ME, file="f") == [a1]
     assert [row.event_id for row, _ in await everything(database)] == ["f-1", "n-1"]
-    assert await database.read(lambda connection: streams.archived(connection, [a1, a2])) == {a1: 2}
+    assert await database.read(lambda connection: streams.standing(connection, a1)) == (0, 2)
 
     assert await event_files.take(database, file, operator=ME) == (2, 2)
-    assert await database.read(lambda connection: streams.archived(connection, [a1])) == {}
+    assert await database.read(lambda connection: streams.standing(connection, a1)) == (2, None)
     again = {row.event_id: (row.version, message) for row, message in await everything(database)}
     assert again == {row.event_id: (row.version, message) for row, message in before}
     # The newest event of the log keeps its stream in.
     assert await plan("account/a-1") == []
     await database.close()
+
+
+async def test_a_stream_that_is_half_taken_back_is_neither_loaded_nor_archived_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_files, "GROUP", 2)
+    database = await opened(tmp_path, "one")
+    stream = StreamId("account", "a-1")
+    await fill(database, *(entry(f"e-{number}", number) for number in range(1, 6)), entry("n-1", None))
+    found = await stream_archive.plan(database, "account/a-1", idle=None, now=0.0)
+    file = b"".join([lines async for lines in stream_archive.export(database, found)]).splitlines()
+    await stream_archive.remove(database, found, operator=ME, file="f")
+
+    with pytest.raises(UsageError, match="line 4 is no event"):
+        await event_files.take(database, [*file[:3], b"broken", file[4]], operator=ME)
+    assert await database.read(lambda connection: streams.standing(connection, stream)) == (2, 5)
+    assert await stream_archive.plan(database, "account/a-1", idle=None, now=0.0) == []
+    assert await database.write(lambda connection: storage.remove(connection, found, now=0.0)) == []
+    half = [found[0]._replace(version=2, events=2)]
+    assert await database.write(lambda connection: storage.remove(connection, half, now=0.0)) == []
+
+    assert await event_files.take(database, file, operator=ME) == (5, 3)
+    assert await database.read(lambda connection: streams.standing(connection, stream)) == (5, None)
+    await database.close()
+
+
+async def test_what_is_larger_than_a_handler_takes_comes_back_too(tmp_path: Path) -> None:
+    body = json.dumps({"eventType": "account.moved", "data": {"text": "x" * 2_000_000}}).encode()
+    one, other = await opened(tmp_path, "one"), await opened(tmp_path, "other")
+    await fill(one, entry("e-1", 1, message=Message(body, type="account.moved")))
+    assert await event_files.take(other, await lines(one), operator=ME) == (1, 1)
+    assert [detail.message.body for detail in await everything(other)] == [body]
+    await one.close()
+    await other.close()
 
 
 async def test_a_stream_with_a_gap_is_not_archived(tmp_path: Path) -> None:

@@ -7,10 +7,21 @@ import time
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 
 from engine.errors import ConfigurationError, UsageError
 from engine.model.message import Message
-from engine.operations.events import EventFilter, Origin, detail_dict, make_filter, moment, one, page, tail
+from engine.operations.events import (
+    EventFilter,
+    Origin,
+    before_last,
+    detail_dict,
+    make_filter,
+    moment,
+    one,
+    page,
+    tail,
+)
 from engine.operations.masking import UNMASKED, Masking
 from engine.storage import event_log
 from engine.storage.database import Database
@@ -19,15 +30,16 @@ from engine.storage.event_log import Entry
 BODY = b'{"eventType": "order.placed", "eventId": "e", "data": {"id": 42, "password": "hunter2"}}'
 
 
-async def log(database: Database, *event_ids: str, kind: str = "order.placed", body: bytes = BODY) -> None:
-    def entry(event_id: str) -> Entry:
-        message = Message(body, {"authorization": "Bearer abcdef123456"}, message_id=event_id, type=kind)
-        return Entry(
-            *(event_id, kind, "order", "42", None, Origin.JOURNALLED, "", "shop"),
-            *("v-7", None, "events", kind, 1000.0, None, message),
-        )
+def entry(event_id: str, kind: str = "order.placed", body: bytes = BODY) -> Entry:
+    message = Message(body, {"authorization": "Bearer abcdef123456"}, message_id=event_id, type=kind)
+    return Entry(
+        *(event_id, kind, "order", "42", None, Origin.JOURNALLED, "", "shop"),
+        *("v-7", None, "events", kind, 1000.0, None, message),
+    )
 
-    made = [entry(event_id) for event_id in event_ids]
+
+async def log(database: Database, *event_ids: str, kind: str = "order.placed", body: bytes = BODY) -> None:
+    made = [entry(event_id, kind, body) for event_id in event_ids]
     await database.write(lambda connection: event_log.append(connection, made, now=time.time()))
 
 
@@ -91,6 +103,26 @@ async def test_pages_end(database: Database) -> None:
     assert ([row.position for row in first.rows], first.before) == ([5, 4, 3], 3)
     second = await page(database, EventFilter(), limit=3, before=first.before)
     assert ([row.position for row in second.rows], second.before) == ([2, 1], None)
+
+
+@pytest.mark.parametrize("last", [0, 1, 5])
+async def test_what_is_committed_late_is_not_left_out_of_a_tail_that_began_before(postgres_url: str, last: int) -> None:
+    database = await Database.open(postgres_url, migrate=True)
+    source = create_engine(database.address.target.replace("postgresql:", "postgresql+psycopg:", 1))
+    await log(database, "before")
+    with source.connect() as late:
+        event_log.append(late, [entry("late")], now=1.0)
+        await log(database, "quick")
+        begin = await before_last(database, EventFilter(), last)
+        late.commit()
+    source.dispose()
+    seen: list[str] = []
+    async for detail in tail(database, EventFilter(), masking=UNMASKED, after=begin, interval=0.01):
+        seen.append(detail.row.event_id)
+        if seen[-1] == "quick":
+            break
+    assert seen == (["late", "quick"] if last < 2 else ["before", "late", "quick"])
+    await database.close()
 
 
 async def test_the_log_is_followed_as_it_grows(database: Database) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from engine.errors import (
@@ -19,12 +19,13 @@ from engine.errors import (
     ConcurrencyConflict,
     EventTaken,
     HistoryError,
+    StreamArchived,
     StreamMissing,
     UnknownEvent,
     UsageError,
 )
 from engine.model.aggregate import Aggregate, applies
-from engine.model.event import EventData
+from engine.model.event import Event, EventData
 from engine.model.stream import ANY_VERSION, NO_STREAM, StreamId
 from engine.model.topology import Binding, Exchange, Queue, Topology
 from engine.runtime.application import Engine
@@ -185,6 +186,8 @@ async def test_an_aggregate_as_it_was(either: Engine) -> None:
         await accounts.load("a-1", as_of=times[0] - timedelta(seconds=1))
     with pytest.raises(UsageError, match="has no version 4: it is at 3"):
         await accounts.load("a-1", version=4)
+    with pytest.raises(UsageError, match="has no version 3: at .* it was at 2"):
+        await accounts.load("a-1", version=3, as_of=times[1])
     with pytest.raises(UsageError, match="count from 1"):
         await accounts.load("a-1", version=0)
     with pytest.raises(UsageError, match="no time zone"):
@@ -192,6 +195,16 @@ async def test_an_aggregate_as_it_was(either: Engine) -> None:
     with pytest.raises(StreamMissing, match="account/a-9 has no events"):
         await accounts.load("a-9")
     assert await accounts.find("a-9") is None
+
+
+async def test_a_stream_that_is_half_taken_back_is_not_loaded(either: Engine) -> None:
+    await opened(either, "a-1", balance=10)
+    accounts = either.repository(Account)
+    await accounts.snapshot(await accounts.load("a-1"))
+    await write(either, "INSERT INTO warren_archived_streams VALUES ('account', 'a-1', 7, 0.0)")
+    for how in ({}, {"version": 2}, {"as_of": datetime.now(UTC)}):
+        with pytest.raises(StreamArchived, match="archived at version 7, and only its first 2 events"):
+            await accounts.load("a-1", **how)
 
 
 # --- snapshots ------------------------------------------------------------------------------
@@ -386,6 +399,9 @@ async def test_the_log_alone(engine: Engine) -> None:
         await log.append(stream, MoneyDeposited(account_id="a-2", amount=Decimal(1)), expected=2)
     with pytest.raises(UsageError, match="nothing is to be appended"):
         await log.append(stream, expected=2)
+    again = Event(Closed(), "account.closed", "e-1", datetime.now(UTC))
+    with pytest.raises(UsageError, match="e-1 is to be appended twice"):
+        await log.append_all([Append(stream, [again], 2), Append(other, [again], 1)])
     everything = [(entry.position, entry.version) async for entry in log.read_all()]
     assert [version for _, version in everything] == [1, 2, 1]
     found = log.read_all(after=everything[0][0], stream=stream, types=["account.*"])
@@ -417,6 +433,32 @@ async def test_with_a_session_of_the_application(either: Engine) -> None:
     found = await either.repository(Account).load("a-1")
     assert (found.owner, found.balance, found.version) == ("bob", 6, 3)
     await published(either, 3)
+
+
+async def test_two_sessions_that_append_to_one_stream_wait_for_each_other(either: Engine) -> None:
+    stream = StreamId("account", "a-1")
+    first, second = (create_async_engine(url_of(either.settings.database_url, ASYNC)) for _ in range(2))
+    began = asyncio.Event()
+
+    @event.listens_for(second.sync_engine, "before_cursor_execute")
+    def writes(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "lock" in statement or statement.startswith(("DELETE", "INSERT")):
+            began.set()
+
+    async def follow() -> int:
+        async with AsyncSession(second) as session, session.begin_nested():
+            version = await either.event_log(session).append(stream, Closed(), expected=ANY_VERSION)
+            await session.commit()
+        return version
+
+    async with AsyncSession(first) as session:
+        assert await either.event_log(session).append(stream, Closed(), expected=ANY_VERSION) == 1
+        following = asyncio.create_task(follow())
+        await began.wait()
+        await session.commit()
+        assert await following == 2
+    await first.dispose()
+    await second.dispose()
 
 
 async def test_what_an_applied_event_must_not_be() -> None:

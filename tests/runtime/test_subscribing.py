@@ -27,6 +27,10 @@ class Other(EventData, type="other.thing"):
     number: int
 
 
+class Text(EventData, type="test.text"):
+    text: str
+
+
 @pytest.fixture(params=["embedded", "rabbitmq"])
 async def engine(request: pytest.FixtureRequest, tmp_path: Path, app: str) -> AsyncIterator[Engine]:
     url = None
@@ -97,6 +101,23 @@ async def test_a_slow_listener_misses_the_oldest(engine: Engine, caplog: pytest.
         assert "is too slow" in caplog.text
 
 
+async def test_large_events_fill_the_buffer_by_their_bytes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.runtime.listening.BUFFER_BYTES", 10_000)
+    async with engine.subscribe(Text) as slow, engine.subscribe(Text) as quick:
+        for number in range(6):
+            await engine.publish(Text(text=f"{number}" * 3000))
+            await take(quick, 1)
+        async with asyncio.timeout(PATIENCE):
+            while slow.missed < 3:
+                await asyncio.sleep(0.01)
+        assert [event.data.text[0] for event in await take(slow, 3)] == ["3", "4", "5"]
+        too_large = b'{"text": "%s"}' % (b"x" * engine.settings.max_body)
+        await engine.publish_messages([("test.text", Message(too_large))])
+        await engine.publish(Text(text="y" * 9_900))
+        assert [event.data.text[0] for event in await take(slow, 1)] == ["y"]
+        assert (slow.missed, slow.unreadable) == (3, 1)
+
+
 async def test_what_cannot_be_read_is_left_out(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     async with engine.subscribe(Step) as subscriber:
         with caplog.at_level(logging.WARNING):
@@ -136,6 +157,8 @@ async def test_subscriptions_that_cannot_be(engine: Engine) -> None:
     for wrong in ("", "a..b", "or*er"):
         with pytest.raises(UsageError):
             engine.subscribe(wrong)
+    with pytest.raises(UsageError, match=r'by class or type: subscribe\(OrderPlaced\) or subscribe\("order'):
+        engine.subscribe()
     with pytest.raises(UsageError, match="buffer"):
         engine.subscribe("#", buffer=0)
 

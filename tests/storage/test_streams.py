@@ -56,8 +56,8 @@ async def test_events_take_the_next_versions_and_say_them(database: Database) ->
     assert [one.metadata["streamVersion"] for one in done.events] == [1, 2]
     assert (done.events[0].aggregate_type, done.events[0].aggregate_id) == A1
     assert b'"streamVersion":2' in done.messages[1].body
-    found = await database.read(lambda connection: streams.versions(connection, [A1, A2]))
-    assert found == {A1: 3, A2: 0}
+    found = await database.read(lambda connection: streams.standings(connection, [A1, A2]))
+    assert found == {A1: (3, None), A2: (0, None)}
 
 
 @pytest.mark.parametrize(("expected", "at"), [(NO_STREAM, 0), (0, 0), (1, 1), (3, 3)])
@@ -143,7 +143,29 @@ async def test_nothing_is_appended_to_an_archived_stream(database: Database) -> 
     bad, good = await put(database, commit(to(A1, ANY_VERSION, "e-1")), commit(to(A2, 0, "e-2")))
     assert isinstance(bad, StreamArchived)
     assert isinstance(good, Appended)
-    assert await database.read(lambda connection: streams.archived(connection, [A1, A2])) == {A1: 7}
+    assert await database.read(lambda connection: streams.standing(connection, A1)) == (0, 7)
+
+
+@pytest.mark.parametrize("guest", [False, True])
+async def test_nothing_is_appended_to_a_stream_that_is_not_wholly_taken_back(database: Database, guest: bool) -> None:
+    await put(database, commit(to(A1, NO_STREAM, "e-1", "e-2")))
+    await database.write(
+        lambda connection: connection.execute(
+            text("INSERT INTO warren_archived_streams VALUES ('account', 'a-1', 7, 0.0)")
+        )
+    )
+
+    def work(connection: Connection) -> list[Appended | WarrenError]:
+        both = [commit(to(A1, 2, "e-3")), commit(to(A2, 0, "f-1"), to(A1, ANY_VERSION, "e-3"))]
+        return streams.append(connection, both, guest=guest)
+
+    for refused in await database.write(work):
+        assert isinstance(refused, StreamArchived)
+        assert "only its first 2 events were taken back" in refused.message
+    assert await database.read(lambda connection: streams.standings(connection, [A1, A2])) == {
+        A1: (2, 7),
+        A2: (0, None),
+    }
 
 
 async def test_a_stream_is_read_from_a_version_to_another(sqlite_database: Database) -> None:
@@ -183,11 +205,12 @@ async def test_the_newest_snapshot_of_each_schema_is_kept(database: Database) ->
     await database.write(lambda connection: snapshots.write(connection, [snapshot(4), snapshot(3, "1-b")]))
     for schema, version in (("1-a", 4), ("1-b", 5)):
         found = await database.read(lambda connection, schema=schema: snapshots.find(connection, A1, schema))
-        assert found == (version, f"e-{version}", b"{}")
+        assert found == ((version, f"e-{version}", b"{}"), None)
     await database.write(lambda connection: snapshots.write(connection, [snapshot(1)], anew=True))
-    found = await database.read(lambda connection: snapshots.find(connection, A1, "1-a"))
+    found, archived = await database.read(lambda connection: snapshots.find(connection, A1, "1-a"))
     assert found is not None
-    assert found.version == 1
+    assert (found.version, archived) == (1, None)
+    assert await database.read(lambda connection: snapshots.find(connection, A2, "1-a")) == (None, None)
 
 
 async def test_snapshots_of_a_form_that_nobody_writes_any_more_are_forgotten(database: Database) -> None:

@@ -12,6 +12,7 @@ from engine.operations.events import (
     EventDetail,
     EventFilter,
     LoggedEvent,
+    before_last,
     detail_dict,
     one,
     page,
@@ -81,10 +82,7 @@ async def show_one(call: Call, reference: str) -> None:
 async def follow(call: Call, wanted: EventFilter, *, last: int, count: int | None) -> None:
     """Print the last events, and then each as it is logged."""
     async with call.database() as database:
-        after: int | None = None
-        if last:
-            found = await page(database, wanted, limit=last)
-            after = found.rows[-1].position - 1 if found.rows else None
+        after = await before_last(database, wanted, last)
         printed = 0
         async for detail in tail(database, wanted, masking=call.masking, after=after):
             _print(call, detail)
