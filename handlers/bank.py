@@ -126,7 +126,9 @@ async def transfer(event: Event[TransferRequested], ctx: Context, accounts: Repo
         if wanted.source == wanted.target:
             raise Refused(f"{wanted.source} is both source and target")
         await accounts.update(move, wanted.source, wanted.target)
-    except (Refused, StreamMissing) as error:
-        ctx.emit(TransferRejected(transfer_id=wanted.transfer_id, reason=str(error).splitlines()[0]))
+    except StreamMissing as error:
+        ctx.emit(TransferRejected(transfer_id=wanted.transfer_id, reason=error.message))
+    except Refused as error:
+        ctx.emit(TransferRejected(transfer_id=wanted.transfer_id, reason=str(error)))
     else:
         ctx.emit(TransferCompleted(transfer_id=wanted.transfer_id))

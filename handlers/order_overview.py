@@ -11,6 +11,15 @@ from sqlmodel import Field, SQLModel
 from engine import AsyncSession, Event, projection
 from handlers.events import InventoryReserved, OrderConfirmed, OrderPlaced, PaymentCaptured
 
+#: What an order has come to by each event, the furthest last.
+STATES = {
+    OrderPlaced: "placed",
+    InventoryReserved: "reserved",
+    PaymentCaptured: "paid",
+    OrderConfirmed: "confirmed",
+}
+_FURTHER = ("", *STATES.values())
+
 
 class OrderOverview(SQLModel, table=True):
     """What the shop's customer service looks at."""
@@ -28,18 +37,21 @@ class OrderOverview(SQLModel, table=True):
 async def order_overview(
     event: Event[OrderPlaced | InventoryReserved | PaymentCaptured | OrderConfirmed], session: AsyncSession
 ) -> None:
-    """Follow an order from one state to the next."""
+    """Follow an order from one state to the next.
+
+    An order never goes back: what others publish, the placing, is journalled by itself, and may be in the log
+    after what our handlers made of it.
+    """
     data = event.data
     row = await session.get(OrderOverview, data.order_id)
     if row is None:
         row = OrderOverview(order_id=data.order_id, customer=data.customer, state="")
     match data:
-        case OrderPlaced():
-            row.state, row.total = "placed", str(data.total)
-        case InventoryReserved():
-            row.state, row.total = "reserved", str(data.total)
+        case OrderPlaced() | InventoryReserved():
+            row.total = str(data.total)
         case PaymentCaptured():
-            row.state, row.payment_id = "paid", data.payment_id
+            row.payment_id = data.payment_id
         case OrderConfirmed():
-            row.state = "confirmed"
+            pass
+    row.state = max(row.state, STATES[type(data)], key=_FURTHER.index)
     session.add(row)

@@ -26,6 +26,16 @@ async def test_an_order_is_followed_through_its_states() -> None:
         assert (await projected.rows(overview.OrderOverview))[0].state == "confirmed"
 
 
+async def test_a_placing_that_is_journalled_late_takes_no_order_back() -> None:
+    async with Projected(overview) as projected:
+        await projected.given(
+            OrderConfirmed(order_id="o-1", customer="ann"),
+            OrderPlaced(order_id="o-1", customer="ann", sku="s", quantity=1, total=Decimal("9.50")),
+        )
+        (row,) = await projected.rows(overview.OrderOverview)
+        assert (row.state, row.total) == ("confirmed", "9.50")
+
+
 async def test_the_harness_runs_it_with_the_handlers() -> None:
     async with Harness(load("handlers/orders.py"), overview, journal=["order.placed"]) as harness:
         orders = [f"o-{number}" for number in range(5)]
