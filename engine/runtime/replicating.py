@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from engine.errors import PluginError
+from engine.errors import DecodingError, PluginError
 from engine.model.event import Event, EventData
 from engine.model.place import Place, stem_of
 from engine.model.projection import DEFAULT_BATCH, Of, ProjectionSpec, declare, version_of
 from engine.model.subjects import Role, read_subjects
 from engine.model.topology import topic_matches
+from engine.runtime.view_columns import Columns
 from engine.storage import replica
 from engine.storage.session import AsyncSession
 
@@ -37,7 +38,7 @@ class ReplicatedView:
         self.spec: ProjectionSpec
         self._deletes = deletes
         self._row = row
-        self._columns = {column.name for column in table.__table__.columns}
+        self._columns = Columns(table)
 
     @property
     def __warren_projection__(self) -> ProjectionSpec:
@@ -80,19 +81,20 @@ class ReplicatedView:
         await replica.write(session, self.table.__table__, self.key, rows)
 
     def _key_of(self, event: Event[Any]) -> Any:
-        value = event.data.get(self.key) if isinstance(event.data, Mapping) else getattr(event.data, self.key, None)
-        value = event.aggregate_id if value is None else value
+        plain = isinstance(event.data, Mapping)
+        value = event.data.get(self.key) if plain else getattr(event.data, self.key, None)
+        plain, value = (True, event.aggregate_id) if value is None else (plain, value)
         if value is None:
-            raise LookupError(f"{event.type} {event.id} has neither a field {self.key} nor an aggregate id")
-        return value
+            raise DecodingError(f"{event.type} {event.id} has neither a field {self.key} nor an aggregate id")
+        return self._columns.value(event, self.key, value) if plain else value
 
     def _columns_of(self, event: Event[Any]) -> dict[str, Any]:
         if self._row is not None:
             return dict(self._row(event))
         data = event.data
         if isinstance(data, Mapping):
-            return {name: value for name, value in data.items() if name in self._columns}
-        return {name: getattr(data, name) for name in type(data).model_fields if name in self._columns}
+            return self._columns.read(event, data)
+        return {name: getattr(data, name) for name in type(data).model_fields if name in self._columns.names}
 
 
 def replicated_view(

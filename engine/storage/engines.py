@@ -84,6 +84,7 @@ def postgresql_session_engine(address: Address) -> AsyncEngine:
         "postgresql+psycopg://",
         async_creator=connect,
         use_native_hstore=False,
+        hide_parameters=True,  # errors are logged, and parameters hold what payloads say
         pool_size=SESSIONS,
         max_overflow=SESSIONS,
         pool_timeout=60,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table, delete
+from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from engine.errors import DecodingError
 from engine.storage import projected_versions
 from engine.storage.session import AsyncSession
 
@@ -23,6 +24,9 @@ async def write(session: AsyncSession, table: Table, key: str, rows: Mapping[Any
             groups.setdefault(tuple(sorted(row)), []).append(row)
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     for columns, group in groups.items():
+        if lacking := _needed(table) - set(columns):
+            await _change(session, table, key, group, lacking)
+            continue
         statement: Any = dialect.insert(table)
         changed = {name: statement.excluded[name] for name in columns if name != key}
         if changed:
@@ -30,6 +34,33 @@ async def write(session: AsyncSession, table: Table, key: str, rows: Mapping[Any
         else:
             statement = statement.on_conflict_do_nothing(index_elements=[key])
         await session.execute(statement, group)
+
+
+def _needed(table: Table) -> set[str]:
+    """The columns without which there can be no row."""
+    optional = (column.nullable or column.default or column.server_default for column in table.columns)
+    return {
+        str(column.name)
+        for column, free in zip(table.columns, optional, strict=True)
+        if not free and column is not table.autoincrement_column
+    }
+
+
+async def _change(
+    session: AsyncSession, table: Table, key: str, rows: Sequence[Mapping[str, Any]], lacking: set[str]
+) -> None:
+    """Change rows that must be there, since what is told of them is not enough to insert them."""
+    column = table.c[key]
+    found = set((await session.execute(select(column).where(column.in_([row[key] for row in rows])))).scalars())
+    if any(row[key] not in found for row in rows):
+        raise DecodingError(
+            f"{table.name} has no row of this {key} that the event could change, and it does not tell"
+            f" {', '.join(sorted(lacking))}, which a new row must have",
+            hint="Give the columns defaults, or have such events carry the whole state.",
+        )
+    changed = [{"the_key": row[key], **{name: row[name] for name in row if name != key}} for row in rows]
+    if len(changed[0]) > 1:
+        await session.execute(update(table).where(column == bindparam("the_key")), changed)
 
 
 async def newest(session: AsyncSession, name: str, keys: Sequence[str]) -> dict[str, int]:

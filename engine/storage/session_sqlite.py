@@ -38,6 +38,7 @@ def session_engine(pen: Pen) -> AsyncEngine:
         pool_size=SESSIONS_KEPT,
         max_overflow=-1,
         pool_reset_on_return=None,
+        hide_parameters=True,  # errors are logged, and parameters hold what payloads say
     )
 
 
