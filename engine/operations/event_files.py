@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from engine.errors import DecodingError, StreamError, UsageError
-from engine.model.codec import Limits, decode
+from engine.model.codec import decode
+from engine.model.codec.logged import ANY_SIZE
 from engine.model.masking import Masking
 from engine.model.names import flaw
 from engine.model.stream import StreamId, checked
@@ -32,9 +33,6 @@ T = TypeVar("T")
 
 #: Events that are read, or written in one transaction, at a time.
 GROUP = 500
-
-#: The log may have larger bodies than a handler takes, and what was archived must come back.
-_ANY_SIZE = Limits(size=2**62)
 
 _TEXTS = ("event_id", "event_type", "queue", "source", "exchange", "routing_key")
 _MAYBE_TEXTS = ("aggregate_type", "aggregate_id", "correlation_id", "causation_id")
@@ -182,7 +180,7 @@ def _entry(text: bytes, number: int) -> Entry:
         origin = Origin(told["origin"])
         body = b64decode(told["body_base64"], validate=True) if "body_base64" in told else told["body"].encode()
         message = build_message(body, told["message"])
-        decode(message, told["event_type"], _ANY_SIZE)
+        decode(message, told["event_type"], ANY_SIZE)
     except (KeyError, ValueError, TypeError, AttributeError):
         raise wrong("origin, message or body is missing or cannot be") from None
     except DecodingError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import PluginError
 from engine.model.codec import build_event, decode
+from engine.model.codec.logged import ANY_SIZE
 from engine.model.event import Event
 from engine.model.projection import ProjectionSpec
 from engine.runtime.annotations import of_handler, parameters, refusal, strip
@@ -46,5 +47,5 @@ def bind_projection(spec: ProjectionSpec) -> Invoke:
 def read_event(detail: EventDetail, invoke: Invoke) -> Event[Any]:
     """The event of a row of the log; raises `DecodingError` for what the projection's models refuse."""
     row = detail.row
-    envelope = decode(detail.message, row.routing_key)
+    envelope = decode(detail.message, row.routing_key, ANY_SIZE)
     return build_event(envelope, invoke.payloads, id=row.event_id, now=datetime.fromtimestamp(row.time, UTC))

@@ -27,6 +27,7 @@ from engine.testing.projecting import Projected
 class Placed(EventData, type="order.placed", aggregate="order", key="order_id"):
     order_id: str
     total: int = 1
+    note: str = ""
 
 
 class Shipped(EventData, type="order.shipped", aggregate="order", key="order_id"):
@@ -98,6 +99,12 @@ async def test_events_of_other_types_are_passed_by(projected: Projected) -> None
     await projected.given(Other(), Placed(order_id="a"), Other(), Other())
     (stands,) = await projected.checkpoints()
     assert (stands.applied, stands.position) == (1, 2)
+
+
+async def test_an_event_is_projected_whatever_its_size(projected: Projected) -> None:
+    await projected.given(Placed(order_id="o-1", note="x" * 2_000_000))
+    (stands,) = await projected.checkpoints()
+    assert (stands.applied, stands.failing) == (1, False)
 
 
 async def test_it_stops_at_the_one_event_that_fails_and_goes_on_when_that_works(projected: Projected) -> None:

@@ -18,7 +18,8 @@ from engine.model.message import Message
 #: What `encode` writes around a payload. No string in front of it can hold it: a quote in a string is escaped.
 _BEFORE, _AFTER = b',"data":', b',"metadata":{"streamVersion":%d}}'
 
-_ANY_SIZE = LIMITS._replace(size=2**62)
+#: What is in the log is read whatever its size: nobody refuses it there, as a handler may.
+ANY_SIZE = LIMITS._replace(size=2**62)
 
 
 class Parts(NamedTuple):
@@ -58,7 +59,7 @@ def fast(model: type[EventData], parts: Parts) -> EventData | None:
 
 def envelope_of(event_type: str, body: bytes) -> Envelope:
     """The envelope of a body, whoever wrote it. Raises `DecodingError`."""
-    return decode(Message(bytes(body), {}, type=event_type), event_type, _ANY_SIZE)
+    return decode(Message(bytes(body), {}, type=event_type), event_type, ANY_SIZE)
 
 
 def to_event(
