@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlmodel import Field, SQLModel
 
 from engine import AsyncSession, Event, EventData, projection
@@ -77,23 +80,45 @@ class Crash(BaseException):
     """The process dies here."""
 
 
+@contextlib.contextmanager
+def after_commit(action: Callable[[], None]) -> Iterator[None]:
+    """Run `action` each time a session was committed."""
+    finish = AsyncSession.finish
+
+    async def finished(self: AsyncSession, work: Callable[[Connection], Any]) -> Any:
+        result = await finish(self, work)
+        action()
+        return result
+
+    AsyncSession.finish = finished  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        AsyncSession.finish = finish  # type: ignore[method-assign]
+
+
 class ProjectionMachine(RuleBasedStateMachine):
-    template: Path | None = None
+    #: A migrated SQLite file to begin with, or else the URL of a database on PostgreSQL.
+    template: Path | str = ""
 
     @initialize(events=EVENTS)
     def begin(self, events: list[Set | Other]) -> None:
         self.runner = asyncio.Runner()
         self.folder = tempfile.mkdtemp(prefix="warren-machine-")
-        path = Path(self.folder) / "warren.db"
-        if ProjectionMachine.template is not None:
-            shutil.copy(ProjectionMachine.template, path)
-        self.projected = Projected(values, database=f"sqlite:///{path}")
+        if isinstance(self.template, Path):
+            path = shutil.copy(self.template, self.folder)
+            self.projected = Projected(values, database=f"sqlite:///{path}")
+        else:
+            empty(self.template)
+            self.projected = Projected(values, database=self.template)
         self.run(self.projected.__aenter__())
         #: The log, as (position, event or None).
         self.log: list[tuple[int, Set | None]] = []
         #: The positions that were left out, of the live copy and of the rebuilt one.
         self.skipped: dict[bool, set[int]] = {False: set(), True: set()}
         self.rebuilt = self.paused = False
+        #: How far the live table has been.
+        self.reached = 0
         self.append(events)
 
     def run(self, work: Any) -> Any:
@@ -109,8 +134,9 @@ class ProjectionMachine(RuleBasedStateMachine):
     def project(self) -> None:
         self.run(self.projected.project())
 
-    @rule(times=st.integers(1, 3))
-    def crash(self, times: int) -> None:
+    @rule(times=st.integers(1, 3), committed=st.booleans())
+    def crash(self, times: int, committed: bool) -> None:
+        """The process dies before a batch is committed, or right after."""
         left = times
 
         def die() -> None:
@@ -119,8 +145,13 @@ class ProjectionMachine(RuleBasedStateMachine):
             if not left:
                 raise Crash
 
-        with at_point("projected", die), contextlib.suppress(Crash):
+        with after_commit(die) if committed else at_point("projected", die), contextlib.suppress(Crash):
             self.run(self.projected.project())
+        self.run(self.ended())
+
+    async def ended(self) -> None:
+        """The other copy may be at work still."""
+        await asyncio.gather(*self.projected.projector._tasks.values(), return_exceptions=True)
 
     @rule()
     def try_again(self) -> None:
@@ -174,6 +205,9 @@ class ProjectionMachine(RuleBasedStateMachine):
             found = {row.key: (row.value, row.events) for row in rows}
             folded, stale = self.fold(copy.position, self.skipped[bool(copy.suffix)])
             assert (found, copy.stale) == (folded, stale)
+            if not copy.suffix:
+                assert copy.position >= self.reached, "who reads would see the past again"
+                self.reached = copy.position
             if copy.failing:
                 event = self.log[copy.failed_position - 1][1]
                 assert event is not None
@@ -201,12 +235,30 @@ class ProjectionMachine(RuleBasedStateMachine):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def test_a_projection_is_the_fold_of_the_log(tmp_path: Path) -> None:
+def empty(url: str) -> None:
+    """A log without events, as if it were new."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'machine_%'").fetchall()
+        for (name,) in found:
+            connection.execute(f"DROP TABLE {name}".encode())
+        tables = "warren_events, warren_projections, warren_projection_versions, warren_leases"
+        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY".encode())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.timeout(560)])])
+def template(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path}/template.db" if sqlite else request.getfixturevalue("postgres_url")
+
     async def make() -> None:
-        await (await Database.open(f"sqlite:///{tmp_path}/template.db", migrate=True)).close()
+        await (await Database.open(url, migrate=True)).close()
 
     asyncio.run(make())
-    ProjectionMachine.template = tmp_path / "template.db"
+    return tmp_path / "template.db" if sqlite else url
+
+
+def test_a_projection_is_the_fold_of_the_log(template: Path | str) -> None:
+    ProjectionMachine.template = template
     ProjectionMachine.TestCase.settings = settings(
         max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
     )
