@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from typer.exceptions import Abort, TyperException
 
@@ -14,11 +16,20 @@ from engine.operations.text import visible
 
 INTERRUPTED = 130
 
+#: What the system says of a disk, a right or a limit: the world is at fault, not the program.
+_SYSTEM = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}) | {
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+}
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run `warren` with these arguments; the exit code. Never raises for a mistake of the user's."""
     from engine.cli.app import build
 
+    _mend_streams()
     as_json = _flag(arguments, "--json")
     try:
         code = build(*arguments[:1])(list(arguments), prog_name="warren", standalone_mode=False)
@@ -43,6 +54,8 @@ def run(arguments: Sequence[str]) -> int:
             return _report_bug(group, _flag(arguments, "--debug"), as_json)
         return _report(type(found).__name__, found.message, found.hint, found.exit_code, as_json)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _SYSTEM:
+            return _report_system(error, as_json)
         return _report_bug(error, _flag(arguments, "--debug"), as_json)
     if code == INTERRUPTED and not as_json:
         print("interrupted", file=sys.stderr)
@@ -79,6 +92,18 @@ def _report(kind: str, message: str, hint: str, code: int, as_json: bool) -> int
     return code
 
 
+def _report_system(error: OSError, as_json: bool) -> int:
+    """What the system refuses, such as a file that this user may not write."""
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        message = f"{os.fsdecode(error.filename)}: {reason}"
+        hint = "Give this user the right to it, or name another place."
+    else:
+        _forget_stdout()  # what could not be written is not tried once more at the end
+        message, hint = f"cannot write: {reason}", "Look at the disk, and at where the output goes."
+    return _report(type(error).__name__, message, hint, 1, as_json)
+
+
 def _report_bug(error: BaseException, debug: bool, as_json: bool) -> int:
     """A mistake of ours: a short message, and the traceback where it was asked for or in a file."""
     import traceback
@@ -103,5 +128,19 @@ def _keep(text: str) -> str:
 
 
 def _forget_stdout() -> None:
-    """The reader went away: keep the interpreter from complaining when it flushes at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Nobody takes the output: keep the interpreter from complaining when it flushes at its end."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _mend_streams() -> None:
+    """Have all three, whatever the caller closed; and show, escaped, what their encoding does not know."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file that is opened, a database say, would be taken for it
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif number and hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors="backslashreplace")

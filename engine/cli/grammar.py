@@ -13,9 +13,15 @@ from engine.cli.options import PANEL, global_parameters, unburdened
 #: The sections of `warren --help`, and the verbs in them; what is in none comes last.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Run": ("demo", "new", "worker", "publish"),
-    "Look": ("monitor", "queues", "workers", "schedules", "failures", "trace", "events", "audit", "topology", "doctor"),
+    "Look": (
+        *("monitor", "queues", "workers", "schedules", "failures", "trace", "events", "projections", "audit"),
+        *("topology", "doctor"),
+    ),
     "Put right": ("redrive", "replay", "operations", "db"),
 }
+
+#: More characters than the first sentence of any help has: it is wrapped, not cut.
+WHOLE = 1000
 
 EXIT_CODES = """\b
 Exit codes:
@@ -50,6 +56,7 @@ def _write_options(command: TyperCommand | TyperGroup, context: typer.Context, f
             name, record = "Arguments", (record[0].partition(" <")[0], record[1])
         else:
             name = PANEL if getattr(parameter, "rich_help_panel", None) == PANEL else "Options"
+            record = (record[0].replace("<int range>", "N").replace("<int>", "N"), record[1])
         sections[name].append(record)
     for name, rows in sections.items():
         if rows:
@@ -85,9 +92,8 @@ class Group(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         rest = {name: command for name, command in self.commands.items() if not command.hidden}
-        limit = formatter.width - 6 - max(map(len, rest), default=0)
         for section, names in {**SECTIONS, "Commands": tuple(rest)}.items():
-            rows = [(name, rest.pop(name).get_short_help_str(limit)) for name in names if name in rest]
+            rows = [(name, rest.pop(name).get_short_help_str(WHOLE)) for name in names if name in rest]
             if rows:
                 with formatter.section(section):
                     formatter.write_dl(rows)

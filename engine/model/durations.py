@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 from engine.errors import ConfigurationError
@@ -24,7 +23,9 @@ def parse_duration(text: str) -> float:
         if not parts or "".join(number + unit for number, unit in parts) != plain:
             raise _refused(text) from None
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if not math.isfinite(seconds) or not 0 <= seconds <= LONGEST:
+    if seconds > LONGEST:
+        raise ConfigurationError(f"{text.strip()} is too long", hint="No length of time is over ten years.")
+    if not seconds >= 0:  # NaN neither
         raise _refused(text)
     return seconds
 

@@ -175,8 +175,8 @@ class Engine(Messaging):
         await self._publish(letters, delay=delay, cancellable=cancellable)
         return [letter.event for letter in letters]
 
-    async def cancel(self, event_id: str) -> bool:
-        """Cancel a delayed event, from any process that shares the database.
+    async def cancel(self, event: Event[Any] | str) -> bool:
+        """Cancel a delayed event, by itself or its id, from any process that shares the database.
 
         True: it was not and will never be delivered. False: it was, or may have been, or nothing is known of
         such an event. Raises `UsageError` for an engine without a database, `DatabaseUnavailable`.
@@ -184,7 +184,7 @@ class Engine(Messaging):
         from engine.storage import delayed
 
         database = await self._need_database("An event is cancelled in the database")
-        now = clock.now()
+        event_id, now = event.id if isinstance(event, Event) else event, clock.now()
         return await self._write(database, lambda connection: delayed.cancel(connection, event_id, now))
 
     def outbox(self, session: GuestSession) -> Outbox:

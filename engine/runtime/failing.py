@@ -63,7 +63,7 @@ class Failing:
             return
         record = transitions.bury(job.record, now)
         logger.warning(
-            "%s gave up on %s after %d attempts (%s): %s",
+            "%s gave up on %s, attempt %d (%s): %s",
             self._handler,
             job.event_id,
             attempt,

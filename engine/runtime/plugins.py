@@ -196,5 +196,7 @@ def _entry_points() -> Iterator[list[ModuleType]]:
 def _imported(shown: str, root: Path, load: Callable[[], ModuleType]) -> ModuleType:
     try:
         return load()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, and what else libraries raise past `except Exception`
         raise explain(shown, error, root) from error

@@ -168,7 +168,8 @@ class Worker:
         await self.dead_letters.start(queues, identities)
         broker.on_state = self._broker_state
         database.writer.on_state = self._database_state
-        logger.info("worker %s is ready: %d queues", self.id, len(self.consumers))
+        count = len(self.consumers)
+        logger.info("worker %s is ready: %d %s", self.id, count, "queue" if count == 1 else "queues")
 
     def _wire(self, database: Database, broker: Broker) -> None:
         settings = self.settings

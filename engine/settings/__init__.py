@@ -66,15 +66,16 @@ class Settings:
     monitor: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, start: Path | None = None, **explicit: Any) -> Settings:
+    def load(cls, start: Path | None = None, *, environ: Mapping[str, str] | None = None, **explicit: Any) -> Settings:
         """The settings for whoever stands in `start` (the current folder).
 
-        `explicit` are settings by name; None means not given. Raises `ConfigurationError` for
+        `explicit` are settings by name; None means not given. `environ` takes the place of the process's
+        environment. Raises `ConfigurationError` for
         an unknown setting and for a value that cannot be, and says where it stands.
         """
         project = find_project(start)
         found: dict[str, Any] = {}
-        for values, prefix, base in _sources(project, explicit):
+        for values, prefix, base in _sources(project, explicit, os.environ if environ is None else environ):
             for name, value in values.items():
                 if name not in found:
                     found[name] = FIELDS[name](
@@ -112,12 +113,14 @@ class Settings:
         return f"Settings(project={str(self.project.root)!r}, {inside})"
 
 
-def _sources(project: Project, explicit: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, Path]]:
+def _sources(
+    project: Project, explicit: Mapping[str, Any], environ: Mapping[str, str]
+) -> Iterator[tuple[Mapping[str, Any], str, Path]]:
     """The sources, strongest first, each with how its names are written and where its paths begin."""
     here = Path.cwd()
     _refuse_unknown(explicit, "")
     yield {name: value for name, value in explicit.items() if value is not None}, "", here
-    environment = {name: os.environ.get(_ENVIRONMENT + name.upper()) for name in FIELDS}
+    environment = {name: environ.get(_ENVIRONMENT + name.upper()) for name in FIELDS}
     yield {name: value for name, value in environment.items() if value}, _ENVIRONMENT, here
     where = f"{project.config_file}: "
     _refuse_unknown(project.config, where)

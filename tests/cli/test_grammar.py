@@ -54,6 +54,24 @@ def test_each_verb_has_help_with_examples_and_the_global_options(
     assert "--broker URL" in out
 
 
+def test_help_of_every_command_is_whole_and_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    def walk(command: Any, path: tuple[str, ...]) -> Any:
+        yield path
+        for name, child in getattr(command, "commands", {}).items():
+            if not child.hidden:
+                yield from walk(child, (*path, name))
+
+    paths = list(walk(typer.main.get_command(build()), ()))
+    assert len(paths) > 45
+    for path in paths:
+        out = call(*path, "--help", capsys=capsys)[1]
+        assert "Global options:" in out, path
+        assert "Commands:" not in out or path, "a verb without a section"
+        assert not path or "Examples:" in out, path
+        lines = [line.rstrip() for line in out.splitlines() if not line.startswith("Usage:")]
+        assert not [line for line in lines if line.endswith("...") or "<int" in line or "<float" in line], path
+
+
 def test_every_example_in_help_is_a_call_that_parses() -> None:
     """Parsed to the end by the command itself, without running it."""
     import shlex

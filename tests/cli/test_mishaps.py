@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,3 +122,39 @@ def test_a_failure_that_is_not_there(warren: Warren) -> None:
 
 def test_a_redrive_of_nothing_in_particular(warren: Warren) -> None:
     refused(warren("redrive"), 2, "--all")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /sys")
+def test_a_file_that_this_user_may_not_write(warren: Warren) -> None:
+    (warren.project / "handlers").symlink_to("/sys")  # nobody may make a file there, not even root
+    refused(warren("new", "handler", "welcome"), 1, "handlers", "Permission denied")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /dev/full")
+def test_an_output_that_takes_nothing(warren: Warren) -> None:
+    code, err = cold(warren, "warren queues > /dev/full")
+    assert code == 1
+    assert err.startswith("error: cannot write: No space left on device"), err
+
+
+def test_an_output_that_was_closed(warren: Warren) -> None:
+    assert cold(warren, "warren queues >&-") == (0, "")
+    assert cold(warren, "warren queues --nosuch >&- 2>&- <&-") == (2, "")
+    with sqlite3.connect(warren.project / ".warren" / "warren.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_an_output_that_knows_ascii_alone(warren: Warren) -> None:
+    result = warren("doctor", environ={"PYTHONIOENCODING": "ascii"})
+    assert result.code == 0, result.err
+    assert "\\u2713 ok" in result.out
+
+
+def cold(warren: Warren, line: str) -> tuple[int, str]:
+    """What a shell makes of a line: its exit code, and what went to stderr."""
+    program = f"{sys.executable} -m engine.cli"
+    script = line.replace("warren", program, 1)
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=warren.project, env=warren.environ, stderr=subprocess.PIPE, text=True, check=False
+    )
+    return done.returncode, done.stderr

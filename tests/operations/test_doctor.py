@@ -92,6 +92,16 @@ def test_plugins_that_do_not_import_fail_with_their_own_words() -> None:
     assert levels(check_plugins(list, "shop")[1]) == [Level.WARN]
 
 
+def test_a_handler_that_no_worker_can_call_fails() -> None:
+    def crooked(size: int) -> None: ...
+
+    wrong = HandlerSpec(crooked, "crooked", "orders", ("order.placed",))
+    found, findings = check_plugins(lambda: [spec(), wrong], "shop")
+    assert (len(found), levels(findings)) == (2, [Level.FAIL])
+    assert "size" in findings[0].what
+    assert levels(check_plugins(lambda: [spec()], "shop")[1]) == [Level.OK]
+
+
 def test_a_time_out_past_the_brokers_is_named() -> None:
     assert check_timeouts([spec(timeout=60.0)]) == []
     [finding] = check_timeouts([spec(timeout=60.0), spec("slow", timeout=7200.0)])

@@ -29,11 +29,16 @@ def test_what_people_write_is_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "5 apples", "h", "-5m", "nan", "inf", "1e300", "5m x", "99999w"])
+@pytest.mark.parametrize("text", ["", "5 apples", "h", "-5m", "nan", "5m x"])
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         parse_duration(text)
     assert "5m" in refused.value.hint
+
+
+def test_one_that_is_too_long_is_told_so() -> None:
+    with pytest.raises(ConfigurationError, match="9999999d is too long"):
+        parse_duration("9999999d")
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,7 @@ def test_a_file_without_handlers_is_fine_in_the_folder_and_an_error_when_named(p
         ("import json\njson.loads('{')\n", ["handlers/orders.py:2: JSONDecodeError: "]),
         ("from .events import fail\nfail()\n", ["handlers/events.py:6: KeyError: 'x'"]),
         ("raise SystemExit(3)\n", ["ends the program", "handlers/orders.py:1", "__main__"]),
+        ("raise BaseException('enough')\n", ["handlers/orders.py:1: BaseException: enough"]),
         ("raise RuntimeError\n", ["handlers/orders.py:1: RuntimeError"]),
         (
             "from engine import EventData\nclass A(EventData, tpye='a'): ...\n",

@@ -60,6 +60,11 @@ class PlainView:
             f"   orders confirmed {figures.confirmed:>4}"
         )
 
+    def quote(self, lines: list[str]) -> None:
+        """One message's attempts, for example."""
+        for before, line in zip(("  for example:", *[" " * 14] * len(lines)), lines, strict=False):
+            self._output.line(f"{before}  {line}")
+
     def conclude(self, summary: Summary, stage: Stage) -> None:
         """What happened, and whether it is proven."""
         for line in conclusion(summary, stage):

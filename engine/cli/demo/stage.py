@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,6 +30,8 @@ from engine.storage.database import Database
 READY = 30.0
 #: What the shop publishes without a transaction, so that a trace begins with it.
 JOURNAL = ("order.placed",)
+#: How a worker tells of an attempt that failed, and of which event.
+_ATTEMPT = re.compile(r"(failed|gave up) on (\S+?),? ")
 
 
 def order_flow() -> Path:
@@ -57,9 +61,11 @@ class Stage:
     async def set_up(cls, broker: str | None, database: str | None) -> AsyncIterator[Stage]:
         """Make a stage, and leave nothing of it behind: neither folder nor queues nor processes."""
         folder = Path(tempfile.mkdtemp(prefix="warren-demo-"))
+        (folder / "warren.toml").touch()  # a project of its own, whatever lies above it
         app = f"demo-{uuid.uuid4().hex[:6]}"
         settings = Settings.load(
             start=folder,
+            environ={},  # what is set for somebody's own project is not meant for the demo
             app=app,
             exchange=f"{app}.events",
             broker=broker or f"embedded://{folder}/broker.db",
@@ -84,7 +90,8 @@ class Stage:
     async def start_worker(self) -> None:
         """Start a worker as a user would, with the order flow as its plugin."""
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith("WARREN_")},
+            "WARREN_LOG_FORMAT": "json",
             "WARREN_APP": self.settings.app,
             "WARREN_EXCHANGE": self.settings.exchange,
             "WARREN_BROKER": self.settings.broker_url,
@@ -124,6 +131,18 @@ class Stage:
     def placed(self, **data: Any) -> EventData:
         """The event that begins the flow, by the class that its first handler declares."""
         return self.specs[0].models[0](**data)
+
+    def backoff(self) -> list[str]:
+        """What the worker said of the first message that it gave up on: each attempt, and the delay after it."""
+        said: dict[str, list[str]] = {}
+        for line in self.log.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                words = str(json.loads(line)["event"])
+                if found := _ATTEMPT.search(words):
+                    said.setdefault(found[2], []).append(words)
+                    if found[1] == "gave up":
+                        return said[found[2]]
+        return []
 
     def break_provider(self) -> None:
         """From now on some orders cannot be charged."""

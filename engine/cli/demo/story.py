@@ -42,6 +42,9 @@ class Teller(Protocol):
     def show(self, figures: Figures, published: int) -> None:
         """The figures of this moment."""
 
+    def quote(self, lines: list[str]) -> None:
+        """What the worker said."""
+
 
 async def tell(stage: Stage, orders: int, teller: Teller) -> Summary:
     """Play all acts and prove the end by the database."""
@@ -54,9 +57,10 @@ async def tell(stage: Stage, orders: int, teller: Teller) -> Summary:
     ids = order_ids(orders)
     published = await _publish(stage, ids, teller)
 
-    teller.act("What failed is tried again with growing delays; what keeps failing goes to the dead letters")
+    teller.act("What failed is tried again, after random delays that grow; what keeps failing goes to the dead letters")
     figures = await _until(stage, teller, published, lambda now: _settled(now, orders))
     dead = figures.open_failures
+    teller.quote(stage.backoff())
 
     teller.act(f"The certificate is renewed, and {dead} failed messages are redriven to their own queue")
     stage.mend_provider()

@@ -32,7 +32,7 @@ def check_folder(folder: Path) -> list[Finding]:
 
 
 def check_plugins(load: Callable[[], list[HandlerSpec]], app: str) -> tuple[list[HandlerSpec], list[Finding]]:
-    """The handlers, and whether their plugins import."""
+    """The handlers, and whether their plugins import and a worker can call them."""
     try:
         specs = load()
     except PluginError as error:
@@ -41,7 +41,23 @@ def check_plugins(load: Callable[[], list[HandlerSpec]], app: str) -> tuple[list
         hint = "Put a file with handlers into handlers/ of the project, or name a module in [tool.warren]."
         return [], [warn("plugins", "there are no handlers", hint)]
     queues = {spec.queue_for(app) for spec in specs}
-    return specs, [ok("plugins", f"{len(specs)} handlers on {len(queues)} queues"), *check_timeouts(specs)]
+    if unbound := _unbound(specs):
+        return specs, unbound
+    found = f"{_counted(len(specs), 'handler')} on {_counted(len(queues), 'queue')}"
+    return specs, [ok("plugins", found), *check_timeouts(specs)]
+
+
+def _unbound(specs: Sequence[HandlerSpec]) -> list[Finding]:
+    """Handlers whose parameters no worker can give them: it would refuse to start."""
+    from engine.runtime.binding import bind
+
+    findings: list[Finding] = []
+    for spec in specs:
+        try:
+            bind(spec)
+        except PluginError as error:
+            findings.append(fail("plugins", error.message, error.hint))
+    return findings
 
 
 def longest_hold(spec: HandlerSpec) -> float:
@@ -70,3 +86,7 @@ def check_timeouts(specs: Sequence[HandlerSpec]) -> list[Finding]:
         hint = f"{broker} A message may wait that long for a free lane: lower prefetch=, or raise concurrency=."
         findings.append(warn("time-outs", f"prefetch × time-out ÷ concurrency is past {limit}: {names}", hint))
     return findings
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
