@@ -17,7 +17,7 @@ import math
 from dataclasses import replace
 from typing import Final
 
-from engine.errors import DecodingError
+from engine.errors import DecodingError, UsageError
 from engine.model.headers import (
     CANCELLABLE,
     DELAY_HEADERS,
@@ -35,6 +35,9 @@ from engine.model.headers import (
 )
 from engine.model.message import Delivery, Headers, HeaderValue, Message, Publication
 
+#: The longest delay of what is published or emitted, in seconds (ten years).
+LONGEST: Final = 10 * 366 * 24 * 3600.0
+
 #: The TTL of the shortest rung, in milliseconds. A delay is late by at most this.
 SMALLEST: Final = 250
 
@@ -49,6 +52,13 @@ TOLERANCE: Final = 0.1
 
 #: The latest due time that is believed, in milliseconds since the epoch (the year 9999).
 _LATEST: Final = 253_402_300_799_000
+
+
+def check_delay(delay: float) -> float:
+    """The same delay, in seconds; raises `UsageError` for one that cannot be."""
+    if not isinstance(delay, int | float) or not 0 <= delay <= LONGEST:
+        raise UsageError(f"A delay of {delay!r} seconds", hint=f"It is a number of seconds from 0 to {LONGEST:.0f}.")
+    return delay
 
 
 def rung_queue(app: str, ms: int) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from engine.brokers import TIMEOUT as CALL_TIMEOUT
 from engine.brokers import open_broker
@@ -135,7 +135,7 @@ class Engine(Messaging):
         cancellable: bool | None = None,
         id: str | None = None,
     ) -> Event[D]:
-        """Publish one event, `delay` seconds from now; returns it once confirmed.
+        """Publish one event, `delay` seconds from now (ten years at most); returns it once confirmed.
 
         A delayed event can be cancelled by its id unless `cancellable` is False or the engine has no database.
         Nobody subscribed is no error. Raises `BrokerUnavailable` or `PublishRefused` when it was not
@@ -261,7 +261,7 @@ class Engine(Messaging):
         return event, message
 
     def _cancellable(self, delay: float, wanted: bool | None) -> bool:
-        if delay <= 0 or wanted is False:
+        if not delays.check_delay(delay) or wanted is False:
             return False
         if wanted and not self._wants_database:
             raise self._without("A delayed event that can be cancelled is noted in the database")

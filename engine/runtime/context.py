@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from engine.errors import PluginError, UsageError
 from engine.model.codec import to_message
+from engine.model.delay import check_delay
 from engine.model.event import Event, EventData, new_event
 from engine.model.message import Message
 from engine.model.request import refuse_request
@@ -17,9 +18,6 @@ from engine.runtime import clock
 from engine.runtime.ids import new_id
 
 D = TypeVar("D", bound=EventData)
-
-#: The longest delay of an emitted event, in seconds (ten years).
-LONGEST_DELAY = 10 * 366 * 24 * 3600.0
 
 _logger = logging.getLogger("warren.handler")
 
@@ -216,11 +214,7 @@ class Context:
         self.detours[len(self.emitted) - 1] = detour
 
     def _due(self, delay: float) -> float:
-        if not 0 <= delay <= LONGEST_DELAY:
-            raise UsageError(
-                f"A delay of {delay!r} seconds", hint=f"It is a number of seconds from 0 to {LONGEST_DELAY:.0f}."
-            )
-        return self._clock().timestamp() + delay
+        return self._clock().timestamp() + check_delay(delay)
 
     def close(self) -> None:
         """The attempt is over: what a stray task or thread emits from now on is refused."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.brokers.base import Broker
 from engine.errors import BrokerError, DatabaseError
+from engine.model.delay import check_delay
 from engine.model.event import Event, EventData
 from engine.model.message import Message
 from engine.model.outgoing import Kind, Outgoing
@@ -105,7 +106,7 @@ class Outbox:
     ) -> Event[D]:
         if queue is None:
             refuse_request(data, "published", "outbox(session).send")
-        cancellable = cancellable and delay > 0
+        cancellable = cancellable and check_delay(delay) > 0
         event, message = self._compose(
             data, id=id, correlation_id=correlation_id, causation_id=causation_id, cancellable=cancellable
         )

@@ -45,6 +45,9 @@ async def test_a_cancelled_event_is_never_delivered_and_the_others_are(fleet: Fl
         assert time.monotonic() - begun >= 0.95
         assert not await elsewhere.cancel(kept.id)
         assert not await engine.cancel("nothing-known")
+        for impossible in (-1.0, float("nan"), float("inf"), 4e8):
+            with pytest.raises(UsageError, match="A delay of"):
+                await engine.publish(Step(number=4), delay=impossible)
         # All rungs are empty: what was cancelled is not on its way any more.
         await empty(engine, fleet)
     fleet.assert_once("booked", [1, 3, *range(10, 15)])
