@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,3 +40,32 @@ def test_what_is_set_for_a_project_does_not_reach_it(warren: Warren) -> None:
     if "dead-lettered            0" not in result.out:  # which orders fail goes by their ids
         assert "attempt 1: GatewayDown; next in" in result.out
         assert "attempt 3 (attempts exhausted): GatewayDown" in result.out
+
+
+def said(warren: Warren, words: str) -> Path:
+    """The folder of the demo, once its worker has said these words."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for log in warren.project.glob("warren-demo-*/worker.log"):
+            if words in log.read_text():
+                return log.parent
+        time.sleep(0.05)
+    raise AssertionError(f"the worker did not say {words!r}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_ended_leaves_nothing_behind(warren: Warren, number: signal.Signals) -> None:
+    warren.environ["TMPDIR"] = str(warren.project)
+    demo = warren.start("demo", "--headless")
+    folder = said(warren, "is ready")
+    demo.send_signal(number)
+    assert demo.wait(60) == 130
+    assert not folder.exists()
+
+
+def test_the_worker_of_a_demo_that_is_killed_ends_by_itself(warren: Warren) -> None:
+    warren.environ["TMPDIR"] = str(warren.project)
+    demo = warren.start("demo", "--headless")
+    said(warren, "is ready")
+    demo.kill()
+    said(warren, "is drained")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -31,4 +32,6 @@ def run_demo(call: Call, *, headless: bool, orders: int) -> int:
             call.output.result(summary.as_json())
             return 0 if summary.proven else 1
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as ctrl+c: the worker ends too, and nothing is left behind
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     return asyncio.run(play())

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import uuid
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.brokers.base import Broker
+from engine.cli.leash import VARIABLE
 from engine.errors import BrokerError, WarrenError
 from engine.model.event import EventData
 from engine.runtime.application import Engine
@@ -55,6 +57,7 @@ class Stage:
         self.plugin = order_flow()
         self.specs = load_plugins([str(self.plugin)], None)
         self._worker: asyncio.subprocess.Process | None = None
+        self._leash: socket.socket | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -99,7 +102,9 @@ class Stage:
             "WARREN_JOURNAL": ",".join(self.settings.journal),
             "SHOP_OUTAGE": str(self.outage),
         }
-        with self.log.open("wb") as log:
+        self._leash, theirs = socket.socketpair()
+        environment[VARIABLE] = f"{theirs.fileno()}:"  # a worker whose demo was killed ends by itself
+        with theirs, self.log.open("wb") as log:
             self._worker = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "engine.cli", "worker", str(self.plugin), "--log-level", "info"),
                 cwd=self.folder,
@@ -107,6 +112,7 @@ class Stage:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=(theirs.fileno(),),
             )
         async with asyncio.timeout(READY):
             while "is ready" not in self.log.read_text(errors="replace"):
@@ -118,15 +124,17 @@ class Stage:
     async def stop_worker(self) -> None:
         """Let the worker drain."""
         worker, self._worker = self._worker, None
-        if worker is None or worker.returncode is not None:
-            return
-        worker.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(20):
+        leash, self._leash = self._leash, None
+        with leash or contextlib.nullcontext():
+            if worker is None or worker.returncode is not None:
+                return
+            worker.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(20):
+                    await worker.wait()
+            except TimeoutError:
+                worker.kill()
                 await worker.wait()
-        except TimeoutError:
-            worker.kill()
-            await worker.wait()
 
     def placed(self, **data: Any) -> EventData:
         """The event that begins the flow, by the class that its first handler declares."""
