@@ -46,7 +46,7 @@ async def migrate(call: Call, queue: str, plugins: Sequence[str], *, why: str, y
             out.result({"queue": queue, "migrated": False, "moved": 0})
             out.line(f"{queue} is as the handlers ask for it.")
             return
-        out.line(f"{queue}: {planned.detail.rstrip(".")}.")
+        out.line(f"{queue}: {planned.detail.rstrip('.')}.")
         out.line(
             f"It is deleted and declared again; {planned.waiting + planned.beside:,} messages are set aside and moved back."
         )
