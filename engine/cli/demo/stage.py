@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
@@ -29,7 +30,7 @@ from engine.settings import Settings
 from engine.storage.database import Database
 
 #: Seconds until the worker must be ready.
-READY = 30.0
+READY = 60.0
 #: What the shop publishes without a transaction, so that a trace begins with it.
 JOURNAL = ("order.placed",)
 #: How a worker tells of an attempt that failed, and of which event.
@@ -114,12 +115,13 @@ class Stage:
                 stderr=log,
                 pass_fds=(theirs.fileno(),),
             )
-        async with asyncio.timeout(READY):
-            while "is ready" not in self.log.read_text(errors="replace"):
-                if self._worker.returncode is not None:
-                    said = self.log.read_text(errors="replace").strip()
-                    raise WarrenError("the worker of the demo ended at once", hint=said[-2000:])
-                await asyncio.sleep(0.05)
+        begun = time.monotonic()
+        while "is ready" not in (said := self.log.read_text(errors="replace")):
+            if self._worker.returncode is not None:
+                raise WarrenError("the worker of the demo ended at once", hint=said.strip()[-2000:])
+            if time.monotonic() - begun > READY:
+                raise WarrenError(f"the worker of the demo is not ready after {READY:g} s", hint=said.strip()[-2000:])
+            await asyncio.sleep(0.05)
 
     async def stop_worker(self) -> None:
         """Let the worker drain."""
