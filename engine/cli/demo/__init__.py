@@ -22,6 +22,10 @@ def run_demo(call: Call, *, headless: bool, orders: int) -> int:
     live = not (headless or call.output.as_json or os.environ.get("CI")) and sys.stdout.isatty()
 
     async def play() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGTERM, signal.SIGHUP):  # as ctrl+c: the worker ends too, and nothing is left behind
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         async with Stage.set_up(call.options.broker, call.options.database) as stage:
             if live:
                 return await guide(call, stage, orders)
@@ -32,6 +36,7 @@ def run_demo(call: Call, *, headless: bool, orders: int) -> int:
             call.output.result(summary.as_json())
             return 0 if summary.proven else 1
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as ctrl+c: the worker ends too, and nothing is left behind
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-    return asyncio.run(play())
+    try:
+        return asyncio.run(play())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
