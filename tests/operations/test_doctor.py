@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.brokers.base import Broker, Depth
 from engine.errors import PluginError
 from engine.model.circuit import Cause, Circuit, Switch
+from engine.model.event import Event
 from engine.model.handler import HandlerSpec
 from engine.model.topology import Queue, Topology, dlq_name
 from engine.operations.doctor import broker as brokers
@@ -95,11 +97,14 @@ def test_plugins_that_do_not_import_fail_with_their_own_words() -> None:
 def test_a_handler_that_no_worker_can_call_fails() -> None:
     def crooked(size: int) -> None: ...
 
+    def straight(event: Event[Any]) -> None: ...
+
+    right = HandlerSpec(straight, "straight", "orders", ("order.placed",))
     wrong = HandlerSpec(crooked, "crooked", "orders", ("order.placed",))
-    found, findings = check_plugins(lambda: [spec(), wrong], "shop")
+    found, findings = check_plugins(lambda: [right, wrong], "shop")
     assert (len(found), levels(findings)) == (2, [Level.FAIL])
     assert "size" in findings[0].what
-    assert levels(check_plugins(lambda: [spec()], "shop")[1]) == [Level.OK]
+    assert levels(check_plugins(lambda: [right], "shop")[1]) == [Level.OK]
 
 
 def test_a_time_out_past_the_brokers_is_named() -> None:

@@ -17,7 +17,9 @@ EXAMPLES = examples(
 
 def build() -> typer.Typer:
     """The verb with its verbs."""
-    app = typer.Typer(cls=Group, help="Write files to begin with.", no_args_is_help=True, rich_markup_mode=None)
+    app = typer.Typer(
+        cls=Group, help="Write files to begin with.", epilog=EXAMPLES, no_args_is_help=True, rich_markup_mode=None
+    )
     app.callback()(_new)
     app.command("handler", cls=Command, epilog=EXAMPLES)(_handler)
     return app
