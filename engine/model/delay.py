@@ -56,7 +56,7 @@ _LATEST: Final = 253_402_300_799_000
 
 def check_delay(delay: float) -> float:
     """The same delay, in seconds; raises `UsageError` for one that cannot be."""
-    if not isinstance(delay, int | float) or not 0 <= delay <= LONGEST:
+    if not 0 <= delay <= LONGEST:
         raise UsageError(f"A delay of {delay!r} seconds", hint=f"It is a number of seconds from 0 to {LONGEST:.0f}.")
     return delay
 
