@@ -8,5 +8,6 @@ def main() -> None:
     import sys
 
     from engine.cli.entry import run
+    from engine.cli.leaving import leave
 
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))

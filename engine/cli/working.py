@@ -7,13 +7,15 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import structlog
 
 from engine.cli.call import Call
-from engine.cli.leash import FAILED, READY, Leash
+from engine.cli.leash import FAILED, GRACE, READY, Leash
 from engine.cli.logging import configure_logging
 from engine.cli.metering import Metrics
 from engine.errors import PluginError
@@ -31,6 +33,7 @@ async def work(
 ) -> None:
     """Work until SIGTERM or SIGINT, then drain; a second signal ends it at once."""
     leash = Leash.found()
+    asyncio.get_running_loop().set_default_executor(_Unawaited(thread_name_prefix="asyncio"))
     ending = contextlib.ExitStack()
     try:
         worker = _prepare(call, plugins, queues, concurrency, leash)
@@ -51,6 +54,13 @@ async def work(
         raise
     finally:
         ending.close()
+
+
+class _Unawaited(ThreadPoolExecutor):
+    """The threads of `asyncio.to_thread`, which the event loop does not wait for when it ends."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
 
 
 def _prepare(
@@ -90,6 +100,10 @@ def _stop_from_outside(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
 def _stop(worker: Worker, task: asyncio.Task[None], number: int) -> None:
     logger.info("%s: the worker finishes what it has in hand; once more ends it at once", signal.Signals(number).name)
     worker.stop()
+    # Whatever a handler does to the event loop: the end comes.
+    last = threading.Timer(worker.settings.drain_timeout + GRACE, os._exit, [1])
+    last.daemon = True
+    last.start()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(each)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 import socket
@@ -152,10 +153,12 @@ class Heartbeat:
             info = {**self._info, "holds": holds}
             await self._database.write(lambda connection: workers.tell(connection, self._worker, info))
 
-    async def finish(self) -> None:
-        """Write the last counters and say that the worker has stopped."""
-        await self.save()
-        await self._database.write(lambda connection: workers.stop(connection, self._worker, now=clock.now()))
+    async def finish(self, patience: float) -> None:
+        """Write the last counters and say that the worker has stopped, if that takes no longer than so many seconds."""
+        with contextlib.suppress(TimeoutError):  # then its silence says it
+            async with asyncio.timeout(patience):
+                await self.save()
+                await self._database.write(lambda connection: workers.stop(connection, self._worker, now=clock.now()))
 
 
 def program_version() -> str:

@@ -174,7 +174,8 @@ class Runner:
     async def call(self, subject: Any, ctx: Context, session: AsyncSession | None) -> None:
         """Call the handler with an event or a batch, within its time-out."""
         try:
-            await within(self.timeout, self._called(subject, ctx, session))
+            queued = None if session is None else session.queued
+            await within(self.timeout, self._called(subject, ctx, session), queued=queued)
         except TimeOutExpired as error:
             raise HandlerTimeout(f"{self.name} ran longer than {self.timeout:g} s") from error
         finally:

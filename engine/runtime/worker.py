@@ -16,6 +16,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from engine.brokers import open_broker
@@ -57,6 +58,12 @@ from engine.settings import Settings
 from engine.storage.database import Database
 from engine.storage.liveness import Liveness
 from engine.storage.workers import JOURNAL
+
+#: Seconds that a database which takes nothing may delay the end, once for the last counters and once for the rest.
+GOODBYE = 2.0
+#: How often, a second apart, a handler is cancelled when the worker ends. The first time a lane waits for its
+#: thread to return, and a session for an answer of its database.
+CANCELS = 6
 
 logger = logging.getLogger("warren.worker")
 
@@ -125,7 +132,7 @@ class Worker:
         if settings.traces:
             tracing.enable()
         self.database = database = await Database.open(settings.database_url, migrate=settings.migrate)
-        self._closing.append(database.close)
+        self._closing.append(partial(database.close, GOODBYE))
         self.broker = broker = self._given_broker or open_broker(settings.broker_url, app=settings.app)
         await broker.connect()
         self.broker_up = True
@@ -140,7 +147,7 @@ class Worker:
         self._closing.append(self.providers.close)
         await self.providers.open(consumer.invoke.plan for consumer in self.consumers)
         await self.heartbeat.start()
-        self._closing.append(self.heartbeat.finish)
+        self._closing.append(partial(self.heartbeat.finish, GOODBYE))
 
         watchdog = Watchdog()
         watchdog.start()
@@ -297,10 +304,10 @@ class Worker:
     async def drain(self) -> None:
         """Finish what is in hand: nothing of it will be delivered again."""
         logger.info("worker %s drains: %d messages in hand", self.id, self.hand.open)
-        await self.heartbeat.say("draining")
-        await self.scheduler.stop()
+        saying = asyncio.create_task(self.heartbeat.say("draining"))  # a database that is away takes its time
         try:
             async with asyncio.timeout(self.settings.drain_timeout):
+                await self.scheduler.stop()
                 await self.executor.stop()
                 await self.projector.stop()
                 await _each(consumer.subscription.cancel() for consumer in self.consumers)
@@ -312,12 +319,15 @@ class Worker:
                 await self.dead_letters.idle()
                 await self.acker.flushed()
                 await self.relay.flushed()
+                await saying
         except TimeoutError:
             logger.warning(
                 "%d messages were not finished within %g s and go back to their queues",
                 self.hand.open,
                 self.settings.drain_timeout,
             )
+        finally:
+            saying.cancel()
         logger.info("worker %s is drained", self.id)
 
     def _own_subscriptions(self) -> list[Subscription]:
@@ -327,9 +337,12 @@ class Worker:
     async def close(self) -> None:
         """End all tasks and connections. What is not acked is delivered again, to whoever is there."""
         lanes = [lane for consumer in self.consumers for lane in consumer.lanes]
-        for task in (*self._tasks, *lanes):
-            task.cancel()
-        await asyncio.gather(*self._tasks, *lanes, return_exceptions=True)
+        ending = {task for task in (*self._tasks, *lanes) if not task.done()}
+        for _ in range(CANCELS):
+            for task in ending:
+                task.cancel()
+            if ending:
+                _, ending = await asyncio.wait(ending, timeout=1.0)
         for close in reversed(self._closing):
             try:
                 await close()

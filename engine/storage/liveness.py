@@ -10,12 +10,16 @@ worker does that was cut off and comes back is refused by the tokens of its reco
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 from engine.errors import UsageError
 from engine.storage.beats import Beats
 from engine.storage.database import Database
 from engine.storage.lockfiles import LockFiles
+
+#: Seconds that saying goodbye may take.
+GOODBYE = 3.0
 
 
 class Proof(Protocol):
@@ -65,4 +69,5 @@ class Liveness:
         """End the proof: from now on the others see this worker as gone."""
         if self._open:
             self._open = False
-            await asyncio.to_thread(self._proof.close)
+            with contextlib.suppress(TimeoutError):  # the database says nothing; its own silence then tells the others
+                await asyncio.wait_for(asyncio.to_thread(self._proof.close), GOODBYE)

@@ -57,12 +57,15 @@ class Pen:
         self.address = address
         self._engine: Engine = writing_engine(address)
         self._thread = WorkThread("warren-writer")
-        self._lock = FileLock(lock_path(address.path)) if address.dialect == "sqlite" else None
+        self._path = address.path
+        self._lock = FileLock(lock_path(self._path)) if address.dialect == "sqlite" else None
         self._connection: Connection | None = None
         self._transaction: RootTransaction | None = None
         self._line: deque[Ticket[Any]] = deque()
         self._taken = False
         self._mutex = Lock()
+        #: Device and number of the file that was opened, on SQLite.
+        self._file: tuple[int, int] | None = None
 
     @property
     def taken(self) -> bool:
@@ -146,6 +149,12 @@ class Pen:
                 self._lock.acquire()
             except OSError as error:
                 raise self._not_lockable(error) from error
+        if self._gone():
+            self._release()
+            raise DatabaseUnavailable(
+                f"the database {self.address.shown} was moved or deleted while it was open",
+                hint="Put the file back; or restart, to go on with whatever is there then.",
+            )
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()
@@ -183,6 +192,24 @@ class Pen:
         if trouble is not None:
             self._drop()  # whether the connection still works is not worth a guess
         return trouble or error
+
+    def _gone(self) -> bool:
+        """Whether the file is another than the one that was opened: nobody else would find what is written to it.
+
+        The connection stays open meanwhile, so the number of its file is given to no other.
+        """
+        if self._lock is None:
+            return False
+        try:
+            status = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return self._file is not None
+        except OSError:
+            return False  # no proof; SQLite will say what it thinks of that
+        there = (status.st_dev, status.st_ino)
+        if self._file is None:
+            self._file = there
+        return there != self._file
 
     async def close(self, *, force: bool = False) -> None:
         """Close the connection and end the thread; with `force` without waiting for what it is at."""

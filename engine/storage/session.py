@@ -88,6 +88,10 @@ class AsyncSession(sqlmodel_session.AsyncSession):
         """Whether the handler used the session, so that its transaction has to be finished."""
         return self._guard.in_transaction()
 
+    def queued(self) -> float:
+        """Seconds so far that it stood in line for the turn to write, which on SQLite one session has at a time."""
+        return 0.0 if self._held is None else self._held.queued()
+
     if not TYPE_CHECKING:  # for a type checker it is what it is in SQLAlchemy
 
         async def execute(self, statement: Any, params: Any = None, **options: Any) -> Any:

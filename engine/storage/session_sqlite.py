@@ -62,6 +62,8 @@ class HeldConnection:
         self._on_asked: Callable[[], None] = _nobody
         self._on_end: Callable[[], None] = _nobody
         self._pen = pen
+        self._asked: float | None = None
+        self._queued = 0.0
         #: The loop's side: this connection asked for the turn and has not given it back.
         self._holding = False
         self._busy = False
@@ -76,7 +78,13 @@ class HeldConnection:
     def lend(self, on_asked: Callable[[], None], on_end: Callable[[], None]) -> None:
         """To a session, of whose transactions these hear. What an earlier session left behind is forgotten."""
         self.work = self.result = None
+        self._asked, self._queued = None, 0.0
         self._on_asked, self._on_end = on_asked, on_end
+
+    def queued(self) -> float:
+        """Seconds since it was lent that it stood in line for the turn."""
+        asked = self._asked
+        return self._queued + (0.0 if asked is None else time.monotonic() - asked)
 
     # --- what SQLAlchemy calls ----------------------------------------------------------------
 
@@ -138,6 +146,7 @@ class HeldConnection:
         if self._holding:
             return self._pen.go_on(function)
         self._holding = True
+        self._asked = time.monotonic()
         self._on_asked()
         return self._pen.enter(function)
 
@@ -151,6 +160,7 @@ class HeldConnection:
     def _let_go(self) -> None:
         self._holding = False
         self._busy = False
+        self._asked = None
         self._on_end()
         self.since = None
 
@@ -158,6 +168,7 @@ class HeldConnection:
 
     def _begun(self) -> sqlite3.Connection:
         if self._raw is None:
+            self._queued, self._asked = self.queued(), None  # in this order: who looks between them sees more, not less
             try:
                 raw: Any = self._pen.begin().connection.driver_connection
             except BaseException:

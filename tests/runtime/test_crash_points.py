@@ -10,7 +10,7 @@ from engine.runtime.application import Engine
 from engine.runtime.points import POINTS
 from tests.runtime.events import Step
 from tests.support.homes import each_home
-from tests.support.workers import Fleet
+from tests.support.workers import Fleet, WorkerProcess
 
 COUNT = 60
 #: How many of them are published with a delay, and might be cancelled until they are due.
@@ -70,16 +70,36 @@ async def test_a_worker_killed_at_a_point_loses_and_doubles_nothing(fleet: Fleet
     plugin = fleet.plugin(PLUGIN)
     await fleet.make_effects()
     doomed = await fleet.start(plugin, WARREN_CRASH_AT=point)
-    async with Engine(fleet.settings()) as engine:
-        steps = [Step(number=number) for number in range(COUNT)]
-        await engine.publish_many(steps[:-DELAYED])
-        await engine.publish_many(steps[-DELAYED:], delay=0.3)
+    await publish(fleet, doomed, gradually=not point.endswith(":1"))
     assert await doomed.ended() == -signal.SIGKILL, doomed.said()
     fleet.tally.fault()
     heir = await fleet.start(plugin)
     await fleet.until(lambda: settled(fleet), f"the end of all messages after a kill at {point}")
     assert await heir.terminate() == 0, heir.said()
     assert_each_once(fleet)
+
+
+async def publish(fleet: Fleet, doomed: WorkerProcess, *, gradually: bool) -> None:
+    """All steps, the last ones delayed. Gradually is by tens, one of which is broken each time, until the worker is dead.
+
+    Else all might be written in one group, and no point be passed a third time.
+    """
+    size = 10 if gradually else COUNT
+    async with Engine(fleet.settings()) as engine:
+        for start in range(0, COUNT, size):
+            steps = [Step(number=number) for number in range(start, start + size)]
+            late = [step for step in steps if step.number >= COUNT - DELAYED]
+            await engine.publish_many(steps[: len(steps) - len(late)])
+            await engine.publish_many(late, delay=0.3)
+            if gradually:
+                await fleet.until(
+                    lambda count=start // size + 1: doomed.process.poll() is not None or buried(fleet) >= count,  # type: ignore[misc]
+                    "a dead letter to be in the table",
+                )
+
+
+def buried(fleet: Fleet) -> int:
+    return int(fleet.query("SELECT count(*) FROM warren_failures")[0][0])
 
 
 def settled(fleet: Fleet) -> bool:

@@ -427,5 +427,6 @@ TestFlow.settings = settings(max_examples=50, stateful_step_count=50, derandomiz
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # it computes for a minute, and for several beside others
 class TestLongFlow(Flow.TestCase):  # type: ignore[misc, name-defined]
     settings = settings(max_examples=600, stateful_step_count=80, derandomize=True, report_multiple_bugs=False)

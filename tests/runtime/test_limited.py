@@ -116,3 +116,24 @@ async def test_an_abandoned_work_is_closed() -> None:
     outer.send(None)
     outer.close()
     assert seen == ["closed"]
+
+
+async def test_what_it_stood_in_line_does_not_count() -> None:
+    loop = asyncio.get_running_loop()
+    begun, turn = loop.time(), loop.create_future()
+    loop.call_later(0.3, turn.set_result, None)
+
+    def queued() -> float:
+        return min(loop.time() - begun, 0.3)
+
+    async def in_line(then: float) -> str:
+        await asyncio.shield(turn)
+        await asyncio.sleep(then)
+        return "done"
+
+    assert await within(0.1, in_line(0), queued=queued) == "done"
+    begun, turn = loop.time(), loop.create_future()
+    loop.call_later(0.3, turn.set_result, None)
+    with pytest.raises(TimeOutExpired):
+        await within(0.1, in_line(600), queued=queued)
+    assert loop.time() - begun >= 0.39

@@ -291,6 +291,24 @@ async def test_who_waits_for_the_turn_to_write_holds_nothing(
     assert heard == ["holder"]
 
 
+async def test_standing_in_line_for_the_turn_is_told_apart_from_holding_it(sqlite_database: Database) -> None:
+    """Since the time-out of a handler shall not count what another one takes."""
+    holder, waiter = sqlite_database.session(), sqlite_database.session()
+    await holder.execute(text("SELECT 1"))
+    waiting = asyncio.ensure_future(waiter.execute(text("SELECT 1")))
+    while waiter.queued() < 0.1:
+        assert not waiting.done()
+        await asyncio.sleep(0.01)
+    await holder.finish(note)
+    await waiting
+    queued = waiter.queued()
+    assert queued >= 0.1
+    assert holder.queued() < queued
+    await asyncio.sleep(0.1)  # now it holds the turn itself
+    assert waiter.queued() == queued
+    await waiter.finish(lambda connection: note(connection, "waiter"))
+
+
 async def test_cancelling_in_a_crowd_leaves_nobody_waiting(sqlite_database: Database) -> None:
     """Whatever each of them was at: in the line for the turn, in the thread, committing."""
     database = sqlite_database

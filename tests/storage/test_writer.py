@@ -387,3 +387,32 @@ async def test_a_database_that_does_not_answer_is_reported(
     await session.abandon()
     assert await states.next() is None
     assert await unit == ["A"]
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["moved", "replaced"])
+async def test_a_file_that_was_moved_away_is_not_written_and_goes_on_when_it_is_back(
+    tmp_path: Path, replaced: bool
+) -> None:
+    """Whoever opens the database now would not find what is written to the old file."""
+    path, aside = tmp_path / "here" / "warren.db", tmp_path / "aside.db"
+    database = await Database.open(f"sqlite:///{path}", migrate=True)
+    try:
+        section, heard = Recorder(), asyncio.Queue[DatabaseError | None]()
+        database.writer.on_state = heard.put_nowait
+        inlet = database.writer.add(section)
+        path.rename(aside)
+        if replaced:
+            path.touch()
+        inlet.put("a")
+        async with asyncio.timeout(20):
+            trouble = await heard.get()
+            assert trouble is not None
+            assert "was moved or deleted" in trouble.message
+            assert "restart" in trouble.hint
+            assert section.groups == []
+            aside.rename(path)
+            assert await heard.get() is None
+        await database.writer.drain()
+        assert await stored(database) == {"a"}
+    finally:
+        await database.close()

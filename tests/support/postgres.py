@@ -9,9 +9,9 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGCONT, SIGINT, SIGSTOP
 
 import psycopg
 
@@ -83,6 +83,22 @@ class PostgresServer:
         """End the server in good order; its data stay."""
         if self._server is not None:
             self._server.stop(SIGINT)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all its processes where they are: connections stay open, and nobody answers."""
+        (postmaster,) = self.pids
+        os.kill(postmaster, SIGSTOP)  # first, so that it starts no more
+        found = subprocess.run(["pgrep", "-P", str(postmaster)], capture_output=True, text=True, check=True)
+        stopped = [*map(int, found.stdout.split()), postmaster]
+        for pid in stopped:
+            os.kill(pid, SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, SIGCONT)
 
     def _initialize(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -36,6 +36,6 @@ def summary(reports: Iterable[Any]) -> str | None:
     if not total["faults"]:
         return None
     return (
-        f"{total['faults']} faults injected, {total['messages']} effects counted: "
+        f"{total['faults']} faults injected, {total['messages']} messages followed: "
         f"lost {total['lost']}, doubled {total['doubled']}"
     )
