@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.events import Event, InputEvent
+from textual.events import Event, InputEvent, Key
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
@@ -20,6 +20,7 @@ from monitor import collecting, config, screens
 from monitor.drawing import tones
 from monitor.drawing.text import lines, plain
 from monitor.drawing.tones import Tone
+from monitor.frame.typeahead import Passed, Typeahead
 from monitor.keys import bindings
 from monitor.source.source import Source
 from monitor.theme import THEMES
@@ -66,6 +67,7 @@ class Monitor(App[None], inherit_bindings=False):
         self.source = source
         self._said: dict[str, float] = {}
         self._rest = collecting.Rest()
+        self._typeahead = Typeahead(self)
         for theme in THEMES:
             self.register_theme(theme)
         if settings.theme not in self.available_themes:
@@ -90,10 +92,23 @@ class Monitor(App[None], inherit_bindings=False):
         self.set_interval(collecting.PERIOD, self._rest.collect)
 
     async def on_event(self, event: Event) -> None:
-        """Know whether somebody is at work."""
+        """Know whether somebody is at work, and let one key through at a time."""
         if isinstance(event, InputEvent):
             self._rest.touched()
+        typed = isinstance(event, Key) and not event.is_forwarded
+        if typed and not self._typeahead.admits(cast("Key", event)):
+            return
         await super().on_event(event)
+        if typed:
+            self._typeahead.sent()
+
+    @on(Passed)
+    async def _passed(self, message: Passed) -> None:
+        message.stop()
+        arriving = any(each.group == "going" and not each.is_finished for each in self.workers)
+        key = self._typeahead.next(message, arriving=arriving)
+        if key is not None:
+            await self.on_event(key)
 
     # --- for pages --------------------------------------------------------------------------
 
@@ -102,9 +117,16 @@ class Monitor(App[None], inherit_bindings=False):
         self.run_worker(self._go(name, arguments), group="going", exclusive=True)
 
     async def _go(self, name: str, arguments: dict[str, Any]) -> None:
+        if name == self.current_mode and not arguments:
+            await self._back_to_the_list()
         await self.switch_mode(name)
         if arguments:
             cast("Page", self._screen_stacks[name][0]).open(**arguments)
+
+    async def _back_to_the_list(self) -> None:
+        """Leave all that was pushed on the screen with the number, up to what must not be left without a question."""
+        while len(self.screen_stack) > 1 and self.page is not None and not self.page.unsaved:
+            await self.pop_screen()
 
     def open_trace(self, reference: str, *, at: str = "") -> None:
         """Show everything that has this correlation id, or that of this event or failure; escape leads back here.

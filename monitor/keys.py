@@ -6,7 +6,7 @@ priority binding: what a focused input does with a key comes first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from textual.binding import Binding, BindingType
@@ -151,7 +151,7 @@ GROUPS: dict[str, tuple[Action, ...]] = {
     "node": (Action("copy", "y", "Copy it"),),
     "demo": (Action("fix", "F", "Renew the certificate", hint=True),),
     "operation": (
-        Action("steer", "P", "Pause it, or go on with it", hint="Pause", changes=True),
+        Action("steer", "P", "Pause it, or go on with it", hint="Pause, go on", changes=True),
         Action("cancel", "C", "Cancel it…", hint="Cancel…", changes=True),
     ),
 }
@@ -184,9 +184,3 @@ def every() -> Iterator[tuple[str, Action]]:
 def changing() -> frozenset[str]:
     """The names of those actions, by group and name, that a read-only monitor refuses."""
     return frozenset(name for name, action in every() if action.changes)
-
-
-def unknown(keymap: Mapping[str, str]) -> list[str]:
-    """The ids in a keymap that name no action."""
-    known = {name for name, _ in every()}
-    return [name for name in keymap if name not in known]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator
@@ -48,6 +49,10 @@ def message_of(error: BaseException) -> str:
     return _cut(_printable(text), MAX_MESSAGE)
 
 
+#: How a plugin's folder is named while its files are imported by path; its author knows nothing of that name.
+_PRIVATE = re.compile(r"\b_warren_plugins_[0-9a-f]{12}\.")
+
+
 def _say(error: BaseException) -> str:
     try:
         return str(error)
@@ -68,7 +73,7 @@ def _traceback_of(error: BaseException) -> str:
         blocks = list(traceback.TracebackException.from_exception(error, compact=True).format())
     except Exception as failure:  # it runs the user's __str__ and __repr__
         blocks = [f"{type_name(error)}: {_say(error)}\n(its traceback cannot be shown: {type_name(failure)})\n"]
-    blocks = [_cut(_printable(block), MAX_MESSAGE) for block in blocks]
+    blocks = [_cut(_PRIVATE.sub("", _printable(block)), MAX_MESSAGE) for block in blocks]
     if _size(blocks) > MAX_TRACEBACK:
         blocks = _without_libraries(blocks)
     return _cut("".join(blocks), MAX_TRACEBACK)

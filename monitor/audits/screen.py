@@ -46,7 +46,12 @@ class AuditPage(Page):
             Column("why", "WHY", lambda row: row.why, width=20, grow=3, rank=1),
         )
         table: Table[Entry] = Table(
-            shown, AuditListing(self.source), noun="entries", empty="Nobody did anything yet.", id="audit"
+            shown,
+            AuditListing(self.source),
+            noun="entries",
+            terms="words, action:redrive* who:anna* newer:1d",
+            empty="Nobody did anything yet.",
+            id="audit",
         )
         yield Split(table, Pager(id="preview"))
 

@@ -240,12 +240,17 @@ class EditorPage(Page):
             area.move_cursor((row, min(checked.place[1], len(area.document.get_line(row)))))
         area.focus()
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether the text is not the one that was read or saved."""
+        return self._draft is not None and self.text != self._saved
+
     def action_back(self) -> None:
         """Leave; what was typed and not saved is asked for first."""
-        if self._draft is None or self.text == self._saved:
-            super().action_back()
-        else:
+        if self.unsaved:
             self.perform(self._leave(), doing="leaving")
+        else:
+            super().action_back()
 
     async def _leave(self) -> None:
         from monitor.frame.dialogs import Question

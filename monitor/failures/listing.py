@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: The column that can be sorted by.
 AGE = "age"
+#: What a filter may say, in as many words as a narrow terminal has room for.
+TERMS = "words, handler:… exception:… data.total=… newer:2h"
 
 
 def parsed(source: Source, text: str) -> Filter:

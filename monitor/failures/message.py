@@ -133,6 +133,8 @@ def _shown_frames(frames: Sequence[_Frame], folded: bool) -> Iterator[Line]:
             left_out = 0
         last = frame is frames[-1]
         for place, each in enumerate(frame.lines):
+            if folded and not each.strip(" ^~"):  # marks below a line that may be folded mark nothing
+                continue
             if frame.is_frame:
                 role: Role = "muted" if not frame.own else "strong" if place == 0 else ""
                 yield line(Part(each, role))

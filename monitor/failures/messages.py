@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -12,22 +12,18 @@ from textual.widgets import Static
 
 from monitor.drawing.figures import age
 from monitor.drawing.text import line
-from monitor.failures.listing import AGE, FailureListing
+from monitor.failures.beside import Beside
+from monitor.failures.listing import AGE, TERMS, FailureListing
 from monitor.failures.page import FailurePage
 from monitor.failures.preview import failure_lines
 from monitor.failures.wording import cause, counted, state
 from monitor.frame.split import Split
-from monitor.reading.pager import Pager
 from monitor.source.pace import Pace
 from monitor.table.columns import Cell, Column
 from monitor.table.table import Table
 
 if TYPE_CHECKING:
     from engine.operations.failures import FailureRow
-    from monitor.reading.lines import Line
-
-#: Seconds that the cursor rests on a failure before the side pane shows it.
-REST = 0.08
 
 
 class MessagesPage(FailurePage):
@@ -44,17 +40,15 @@ class MessagesPage(FailurePage):
         self._asked = filter
         self._pace = Pace()
         self._counted: tuple[Any, int] = None, 0
-        self._resting: Any = None
-        self._previewed: FailureRow | None = None
 
     def body(self) -> ComposeResult:
         """A line that sums up, the failures, and beside them the one under the cursor."""
         yield Static("", classes="messages--summary", markup=False)
         listing = FailureListing(self.source, fingerprint=self._fingerprint, filter=self._asked)
         table: Table[FailureRow] = Table(
-            self._columns(), listing, noun="failures", empty="There are no such failures.", id="failures"
+            self._columns(), listing, noun="failures", terms=TERMS, empty="There are no such failures.", id="failures"
         )
-        yield Split(table, Pager(id="preview"))
+        yield Split(table, Beside(id="preview"))
 
     def _columns(self) -> Sequence[Column[FailureRow]]:
         now = self.source.now
@@ -63,8 +57,10 @@ class MessagesPage(FailurePage):
             Column(AGE, "AGE", lambda row: age(now() - row.arrived), width=4, right=True, sort=True),
             Column("state", "STATE", _state, width=12),
             Column("type", "TYPE", lambda row: row.event_type, width=14, grow=1, most=28, rank=2),
-            Column("event", "EVENT", lambda row: row.event_id, width=10, grow=1, most=36, rank=3),
-            Column("cause", "CAUSE", cause, width=20, grow=2),
+            Column("event", "EVENT", lambda row: row.event_id, width=10, grow=1, most=36, rank=3, tail=True),
+            Column("cause", "CAUSE", cause, width=20, grow=2)
+            if self._fingerprint is None
+            else Column("cause", "MESSAGE", lambda row: row.message or row.reason, width=20, grow=2),
             Column("attempts", "TRIED", lambda row: str(row.attempts), width=5, right=True, rank=1),
         )
 
@@ -104,28 +100,11 @@ class MessagesPage(FailurePage):
 
     @on(Table.Moved)
     def _moved(self) -> None:
-        if self._resting is not None:
-            self._resting.stop()
-        if self.query_one(Split).wide:
-            self._resting = self.set_timer(REST, self._rest)
-
-    def _rest(self) -> None:
-        row = self._table.row
+        row, beside = self._table.row, self.query_one(Beside)
         if row is None:
-            self.query_one("#preview", Pager).show(())
-        elif row != self._previewed:
-            self.run_worker(self._preview(row), group="preview", exclusive=True, exit_on_error=False)
-
-    async def _preview(self, row: FailureRow) -> None:
-        from engine.operations import failures
-
-        detail = await failures.one(self.source.database(), row.id, masking=self.source.masking)
-        self._put(row, await asyncio.to_thread(failure_lines, detail, self.source.now()))
-
-    def _put(self, row: FailureRow, lines: Sequence[Line]) -> None:
-        other = self._previewed is None or self._previewed.id != row.id
-        self._previewed = row
-        self.query_one("#preview", Pager).show(lines, other=other)
+            beside.clear()
+        elif self.query_one(Split).wide:
+            beside.rest_on(row.id, row, partial(failure_lines, now=self.source.now()))
 
     @on(Table.Opened)
     def _open(self, message: Table.Opened) -> None:

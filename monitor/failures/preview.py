@@ -12,10 +12,11 @@ from monitor.reading.lines import EMPTY, Line, Part, columns, line
 
 if TYPE_CHECKING:
     from engine.operations.failures import FailureDetail, Group
+    from monitor.failures.message import Section
 
 
-def cause_lines(group: Group, now: float) -> list[Line]:
-    """A cause: how it fares, and its newest failure."""
+def cause_lines(group: Group, now: float, newest: FailureDetail | None = None) -> list[Line]:
+    """A cause: how it fares, and its newest failure; whole, once that was read."""
     state = group_state(group, now)
     counts = ", ".join(f"{number:,} {status}" for status, number in group.statuses.items())
     figures = columns(
@@ -36,11 +37,17 @@ def cause_lines(group: Group, now: float) -> list[Line]:
         *figures,
         EMPTY,
         line(Part("─ The newest ", "title")),
-        *facts(group.latest, now),
+        *facts(group.latest if newest is None else newest.row, now),
+        *([] if newest is None else joined([_traceback(newest), body_section(newest)])),
     ]
 
 
 def failure_lines(detail: FailureDetail, now: float) -> list[Line]:
     """A failure, what matters most first."""
-    sections = [body_section(detail), traceback_section(detail), headers_section(detail)]
+    sections = [body_section(detail), _traceback(detail), headers_section(detail)]
     return [*headline(detail.row), EMPTY, *facts(detail.row, now), *joined(sections)]
+
+
+def _traceback(detail: FailureDetail) -> Section:
+    """The user's own frames; here no key shows the others."""
+    return traceback_section(detail)._replace(note="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -12,12 +13,13 @@ from textual.widgets import Static
 from monitor.drawing.charts import sparkline
 from monitor.drawing.figures import age, count
 from monitor.drawing.text import line
+from monitor.failures.beside import Beside
 from monitor.failures.causes import PARTS, CauseListing
+from monitor.failures.listing import TERMS
 from monitor.failures.page import FailurePage
 from monitor.failures.preview import cause_lines
 from monitor.failures.wording import cause, counted, group_state
 from monitor.frame.split import Split
-from monitor.reading.pager import Pager
 from monitor.source.pace import Pace
 from monitor.table.columns import Cell, Column
 from monitor.table.table import Table
@@ -40,13 +42,16 @@ class FailuresPage(FailurePage):
         super().__init__(place)
         self._pace = Pace()
         self._loaded: CauseListing | None = None
+        self._previewed = ""
 
     def body(self) -> ComposeResult:
         """A line that sums up, the causes, and beside them the newest failure of the one under the cursor."""
         yield Static("", classes="failures--summary", markup=False)
         listing = CauseListing(self.source)
-        table: Table[Group] = Table(self._columns(), listing, noun="causes", empty="Nothing has failed.", id="causes")
-        yield Split(table, Pager(id="preview"))
+        table: Table[Group] = Table(
+            self._columns(), listing, noun="causes", terms=TERMS, empty="Nothing has failed.", id="causes"
+        )
+        yield Split(table, Beside(id="preview"))
 
     def _columns(self) -> Sequence[Column[Group]]:
         now = self.source.now
@@ -105,9 +110,15 @@ class FailuresPage(FailurePage):
 
     @on(Table.Moved)
     def _preview(self) -> None:
-        group = self._table.row
-        lines = [] if group is None else cause_lines(group, self.source.now())
-        self.query_one("#preview", Pager).show(lines)
+        group, beside, now = self._table.row, self.query_one(Beside), self.source.now()
+        if group is None:
+            beside.clear()
+            return
+        if group.fingerprint != self._previewed:
+            self._previewed = group.fingerprint
+            beside.show(cause_lines(group, now), other=True)  # what is known already, at once
+        if self.query_one(Split).wide:
+            beside.rest_on(group.latest.id, group, partial(cause_lines, group, now))
 
     @on(Table.Opened)
     def _open(self, message: Table.Opened) -> None:

@@ -70,6 +70,7 @@ class CommandLine(Horizontal):
         """Have a filter typed for this table; it is applied while it is typed."""
         self._table = table
         field = self.query_one(FilterInput)
+        field.placeholder = table.terms
         with field.prevent(Input.Changed):
             field.value = table.listing.filter
         self._say("")

@@ -108,7 +108,7 @@ class Confirm(Dialog[Agreed]):
                 yield Input(placeholder="why (for the audit; may be left empty)", id="why")
             if self._large:
                 yield Static(plain(f"Type {asked.count} to go on."))
-                yield Input(placeholder=str(asked.count), id="count")
+                yield Input(id="count")
             with Horizontal():
                 yield Button("Cancel", id="cancel", compact=True)
                 yield Button(plain(asked.verb), id="go", variant="warning", compact=True, disabled=self._large)

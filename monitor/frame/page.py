@@ -71,6 +71,11 @@ class Page(Screen[Any]):
         """Where it reads."""
         return self.monitor.source
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether something was typed that would be lost if it were left."""
+        return False
+
     # --- for subclasses ---------------------------------------------------------------------
 
     def body(self) -> ComposeResult:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from monitor.drawing import tones
 from monitor.drawing.figures import age, count, duration, rate
 from monitor.drawing.tones import Tone
+from monitor.failures.wording import cause
 from monitor.queues.wording import SLOW, behind
 from monitor.workers.wording import LATE
 
@@ -112,9 +113,8 @@ def _failures(groups: Sequence[Group], now: float) -> Iterator[Advice]:
     for group in sorted(groups, key=lambda one: (now - one.last_seen >= RECENT, -one.total)):
         recent = now - group.last_seen < RECENT
         row = group.latest
-        what = row.exception or row.reason
-        when = f"the last {age(now - group.last_seen)} ago" if now - group.last_seen >= 1 else "the last just now"
-        text = f"{row.handler or row.queue}: {count(group.total)} failed with {what}, {when}."
+        when = f"{age(now - group.last_seen)} ago" if now - group.last_seen >= 1 else "just now"
+        text = f"{row.handler or row.queue}: {count(group.total)} failed, the last {when}: {cause(row)}"
         yield Advice(
             f"cause {group.fingerprint}",
             "bad" if recent else "warn",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.events import Resize
 from textual.widgets import Static
 
@@ -25,6 +25,8 @@ from monitor.source.pace import Pace
 from monitor.table.columns import Cell, Column
 from monitor.table.memory import MemoryListing
 from monitor.table.table import Table
+from monitor.workers.wording import WorkerRow, living_rows
+from monitor.workers.wording import columns as worker_columns
 
 if TYPE_CHECKING:
     from engine.operations.failures import Group
@@ -58,6 +60,7 @@ class OverviewPage(Page):
     OverviewPage #totals { height: 1; padding: 0 1; margin: 0 0 1 0; }
     OverviewPage.-tall #advice { max-height: 8; }
     OverviewPage Split > .split--detail { max-width: 80; padding: 0; }
+    OverviewPage #workers { max-height: 40%; margin-top: 1; }
     OverviewPage.-tall #charts { height: 11; }
     """
 
@@ -84,7 +87,16 @@ class OverviewPage(Page):
         waiting = Table(
             columns(app, self.source.now), moving, noun="queues", empty="No queues yet.", live=False, id="queues"
         )
-        yield Split(failed, waiting)
+        living: MemoryListing[WorkerRow] = MemoryListing((), key=lambda row: row.id)
+        working = Table(
+            worker_columns(self.source.now),
+            living,
+            noun="workers",
+            empty="No worker is alive.",
+            live=False,
+            id="workers",
+        )
+        yield Split(failed, Vertical(waiting, working))
 
     def _causes(self) -> list[Column[Group]]:
         now = self.source.now
@@ -151,6 +163,7 @@ class OverviewPage(Page):
             self.query_one("#out", Chart).put(rate(fleet.rates.left), fleet.left, STEP)
             self.query_one("#totals", Static).update(line(*_totals(fleet)), layout=False)
             self.query_one("#queues", Table).put(sorted(fleet.queues, key=urgency))
+            self.query_one("#workers", Table).put(living_rows(fleet.workers))
 
     def pulse(self) -> None:
         """Advice about the links needs no database."""
@@ -181,6 +194,10 @@ class OverviewPage(Page):
     @on(Table.Opened, "#queues")
     def _open_queue(self, message: Table.Opened) -> None:
         self.monitor.go("queues", queue=message.row.name)
+
+    @on(Table.Opened, "#workers")
+    def _open_worker(self, message: Table.Opened) -> None:
+        self.monitor.go("workers", worker=message.row.id)
 
     @on(Table.Opened, "#causes")
     def _open_cause(self, message: Table.Opened) -> None:

@@ -102,8 +102,7 @@ async def toggle(page: Page, queues: list[QueueFigures]) -> None:
         agreed = await page.confirm(Question(f"Resume {shown}?", [*said, *what], count=len(names), verb="Resume"))
     else:
         said = [
-            "Workers stop consuming within about two seconds. What runs is finished;",
-            "what waits stays, and loses no attempt.",
+            "Workers stop consuming within about two seconds. What runs is finished; what waits stays, and loses no attempt."
         ]
         agreed = await page.confirm(
             Question(f"Pause {shown}?", [*said, *what], count=len(names), verb="Pause", why=True)

@@ -88,7 +88,7 @@ def lag_cell(queue: QueueFigures) -> Cell:
 
 def oldest_cell(queue: QueueFigures) -> Cell:
     """How long the first in the queue has waited."""
-    if queue.oldest is None:
+    if queue.oldest is None or (queue.oldest.at_least and queue.oldest.seconds < 1):  # that would say nothing
         return Cell(UNKNOWN, "muted")
     more = ">" if queue.oldest.at_least else ""
     return Cell(f"{more}{age(queue.oldest.seconds)}", "warn" if queue.oldest.seconds > SLOW else "")

@@ -56,16 +56,31 @@ def folded(lines: Iterable[Line], width: int) -> Iterator[Line]:
 
 def _fold(each: Line, text: str, width: int) -> Iterator[Line]:
     indent = min(len(text) - len(text.lstrip(" ")), width // 2)
-    first = next(iter(chop_cells(text, width)), "")
-    rest = chop_cells(text[len(first) :], width - indent)
-    start = 0
-    for place, piece in enumerate([first, *rest]):
+    for place, (start, end) in enumerate(_pieces(text, width, indent)):
         if place == MOST_FOLDS:
             yield line(Part("…", "muted"))
             return
-        cut = tuple(_slice(each, start, start + len(piece)))
+        cut = tuple(_slice(each, start, end))
         yield (Part(" " * indent), *cut) if place and indent else cut
-        start += len(piece)
+
+
+def _pieces(text: str, width: int, indent: int) -> Iterator[tuple[int, int]]:
+    """Where the pieces begin and end: at most `width` cells, the later ones less by `indent`.
+
+    A line is broken at a space where one is near its end, and that space is not drawn.
+    """
+    at, room = 0, width
+    while at < len(text):
+        ahead = text[at : at + room + 1]
+        fits = len(next(iter(chop_cells(ahead, room)), "")) or 1
+        if at + fits < len(text):
+            space = ahead.rfind(" ", 0, fits + 1)
+            if space > fits // 2 and ahead[:space].strip():
+                yield at, at + space
+                at, room = at + space + 1, width - indent
+                continue
+        yield at, at + fits
+        at, room = at + fits, width - indent
 
 
 def _slice(of: Line, start: int, end: int) -> Iterator[Part]:

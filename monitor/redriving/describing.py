@@ -127,7 +127,7 @@ def _outcomes(operation: Operation) -> list[Line]:
 
 def _canary(operation: Operation) -> str:
     number = operation.options.canary
-    return f"{counted(number, 'canary')} first".replace("canarys", "canaries") if number else "no canary"
+    return f"{number:,} {'canary' if number == 1 else 'canaries'} first" if number else "no canary"
 
 
 def _rate(operation: Operation) -> str:

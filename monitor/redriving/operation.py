@@ -69,6 +69,7 @@ class OperationPage(Page):
             columns,
             ItemListing(self.source, self._operation_id),
             noun="messages",
+            terms="a state: waiting, sent, succeeded, failed …",
             empty="No message is in this state.",
             id="items",
         )
@@ -98,8 +99,10 @@ class OperationPage(Page):
         return await progress.one(self.source.database(), self._operation_id)
 
     def show(self, found: Operation) -> None:
-        """Draw it."""
-        self._operation = found
+        """Draw it. Whoever watches sees what became of a message as soon as it is counted."""
+        before, self._operation = self._operation, found
+        if before is not None and before.changed != found.changed:
+            self.query_one(Table).reload()
         said = alone.said(self.source, found)
         pager = self.query_one("#progress", Pager)
         pager.show(operation_lines(found, self.source.now(), self.size.width - 6, said))

@@ -121,6 +121,9 @@ class OperationsPage(Page):
     def _preview(self) -> None:
         row = self._table.row
         pager = self.query_one("#preview", Pager)
+        if not pager.size.width and self.query_one(Split).wide:  # it has no place yet
+            self.call_after_refresh(self._preview)
+            return
         pager.show([] if row is None else operation_lines(row, self.source.now(), max(pager.size.width - 2, 20)))
 
     @on(Table.Opened)

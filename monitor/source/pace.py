@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -10,15 +10,20 @@ from monitor.source.source import pause
 
 
 class Pace:
-    """A read that takes long is repeated less often, so that looking takes no more than its share of a core."""
+    """A read that takes long is repeated less often, so that looking takes no more than its share of a core.
 
-    def __init__(self) -> None:
+    It goes by the quicker of the last two: one that had to wait for others says little.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._next = 0.0
+        self._before = 0.0  # the first one is cold
 
     @property
     def due(self) -> bool:
         """Whether it is time."""
-        return monotonic() >= self._next
+        return self._clock() >= self._next
 
     def hurry(self) -> None:
         """The next one is due at once."""
@@ -27,8 +32,9 @@ class Pace:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Measures a read."""
-        begun = monotonic()
+        begun = self._clock()
         yield
-        now = monotonic()
+        now = self._clock()
+        took, self._before = min(now - begun, self._before), now - begun
         # Those that are quick are read at each refresh, which has its own interval.
-        self._next = now + pause(0.0, now - begun) if now - begun > 0.02 else 0.0
+        self._next = now + pause(0.0, took) if took > 0.02 else 0.0

@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from monitor.drawing.tones import Tone
 from monitor.table import paint
-from monitor.table.columns import Column, Fitted, fit
+from monitor.table.columns import Column, Content, Fitted, fit
 from monitor.table.listing import Listing, Row
 from monitor.table.view import View
 
@@ -36,7 +36,8 @@ class Looks(NamedTuple):
 class Canvas(ScrollView, Generic[Row], can_focus=True):
     """Rows of a listing under titles. Its children are no widgets: each line is drawn when it is seen.
 
-    `noun` names the rows in the line below them; `empty` is what is said where there are none. `bare`: without the
+    `noun` names the rows in the line below them; `empty` is what is said where there are none; `terms` is what a filter
+    may say. `bare`: without the
     lines above and below.
     """
 
@@ -63,6 +64,7 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
         *,
         empty: str = "Nothing here.",
         noun: str = "rows",
+        terms: str = "words",
         bare: bool = False,
         id: str | None = None,
         classes: str | None = None,
@@ -71,6 +73,8 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
         self.columns = list(columns)
         self.empty = empty
         self.noun = noun
+        #: What a filter may say, for whoever begins to type one.
+        self.terms = terms
         #: What stands in place of the rows until they are read.
         self.unread = "Reading …"
         #: Lines that are no rows: the titles above, the standing below.
@@ -78,7 +82,7 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
         self.view: View[Row] = View(listing)
         self._fitted: list[Fitted] = []
         self._looks: Looks | None = None
-        self._drawn: dict[tuple[int, bool, bool, bool], tuple[Row, Strip]] = {}
+        self._drawn: dict[tuple[int, bool, bool, bool], tuple[Sequence[Content], Strip]] = {}
         #: What was last drawn on each line of the widget.
         self._seen_lines: dict[int, Strip] = {}
 
@@ -156,13 +160,14 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
         ranged = self.view.in_range(index)
         marked = ranged or self.view.listing.key(row) in self.view.marks
         known = self._drawn.get((index, cursor, ranged, marked))
-        if known is not None and (known[0] is row or known[0] == row):
+        contents = [fitted.column.cell(row) for fitted in self._fitted]  # an age grows though its row stays the same
+        if known is not None and known[0] == contents:
             return known[1]
         line = looks.cursor if cursor else looks.ranged if ranged else looks.plain
-        strip = paint.draw_row(row, self._fitted, width, line, cursor=cursor, marked=marked)
+        strip = paint.draw_row(contents, self._fitted, width, line, cursor=cursor, marked=marked)
         if len(self._drawn) >= KEPT:
             self._drawn.clear()
-        self._drawn[index, cursor, ranged, marked] = row, strip
+        self._drawn[index, cursor, ranged, marked] = contents, strip
         return strip
 
     @property

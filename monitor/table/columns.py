@@ -27,10 +27,11 @@ class Column(Generic[Row]):
     """A column. `width` is its least width in cells; what is left over goes to those that `grow`, up to `most`.
 
     In a narrow terminal the columns of the highest `rank` are left out first; those of rank 0 never are.
+    `tail`: what is too long loses its beginning, since its end tells it from others.
     `sort`: its listing can be sorted by its id; `down`: it is at first sorted downwards.
     """
 
-    __slots__ = ("cell", "down", "grow", "id", "most", "rank", "right", "sort", "title", "width")
+    __slots__ = ("cell", "down", "grow", "id", "most", "rank", "right", "sort", "tail", "title", "width")
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Column(Generic[Row]):
         most: int = 1000,
         right: bool = False,
         rank: int = 0,
+        tail: bool = False,
         sort: bool = False,
         down: bool = False,
     ) -> None:
@@ -54,6 +56,7 @@ class Column(Generic[Row]):
         self.most = most
         self.right = right
         self.rank = rank
+        self.tail = tail
         self.sort = sort
         self.down = down
 

@@ -34,18 +34,24 @@ class Paint(NamedTuple):
 
 
 def draw_row(
-    row: object, columns: Sequence[Fitted], width: int, paint: Paint, *, cursor: bool = False, marked: bool = False
+    contents: Sequence[Content],
+    columns: Sequence[Fitted],
+    width: int,
+    paint: Paint,
+    *,
+    cursor: bool = False,
+    marked: bool = False,
 ) -> Strip:
-    """The line of a row."""
+    """The line of a row; `contents` is what each column makes of it."""
     segments = [
         Segment(CURSOR if cursor else " ", paint.tones["info"]),
         Segment(f"{MARK} " if marked else "  ", paint.tones["accent"]),
     ]
     at = 0
-    for column, start, wide in columns:
+    for content, (column, start, wide) in zip(contents, columns, strict=True):
         if start > at:
             segments.append(Segment(" " * (start - at), paint.line))
-        segments += _cell(_content(column.cell(row)), wide, column.right, paint)
+        segments += _cell(_content(_ending(content, wide) if column.tail else content), wide, column.right, paint)
         at = start + wide
     return Strip(segments).adjust_cell_length(width, paint.line)
 
@@ -70,6 +76,11 @@ def column_at(columns: Sequence[Fitted], x: int) -> Fitted | None:
         if fitted.start <= x - GUTTER < fitted.start + fitted.width + GAP:
             return fitted
     return None
+
+
+def _ending(content: Content, width: int) -> Content:
+    """The end of a text that is too long, behind an ellipsis."""
+    return f"…{content[1 - width :]}" if isinstance(content, str) and len(content) > width > 1 else content
 
 
 def _content(content: Content) -> Sequence[Cell]:

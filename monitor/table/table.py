@@ -81,9 +81,11 @@ class Table(Canvas[Row]):
         return self._given and self.view.loaded
 
     def reload(self, *, gently: bool = False) -> None:
-        """Read the visible rows again. `gently`: unless that took long, and was done of late."""
+        """Read the visible rows again. `gently`: unless that took long, and was done of late; then only ages are new."""
         if not gently or self._pace.due:
             self._reader.ask(self._refresh)
+        else:
+            self.redraw(everything=False)
 
     @property
     def row(self) -> Row | None:

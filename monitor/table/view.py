@@ -120,8 +120,7 @@ class View(Generic[Row]):
             place = listing.place(old.row if row is None else row)
             index = await listing.before(place)
         begin = scrolled(top, 0 if old is None else old.index - top, index, height)
-        begin = max(min(begin, total - height), 0)
-        start, end = stretch(begin, height, total, self._margin)
+        start, end = stretch(max(min(begin, total - height), 0), height, total, self._margin)
         window, total = await _around(listing, place, index, min(start, index), max(end, index + 1), total)
         moved = self.cursor if old is None or self.cursor is None or old.row is not self.cursor.row else None
         if moved is not None and _find(listing, window, moved) is None:

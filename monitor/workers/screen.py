@@ -58,10 +58,7 @@ class WorkersPage(Page):
         if found is None:
             return
         self._moved()
-        from engine.operations.workers import summed_up
-
-        shown = [worker for worker in found.workers if worker.alive or self.every]
-        self.table.put([WorkerRow(worker, summed_up(worker)) for worker in shown])
+        self.table.put(wording.living_rows(found.workers, every=self.every))
 
     @on(Table.Moved, "#workers")
     def _moved(self) -> None:
@@ -75,6 +72,11 @@ class WorkersPage(Page):
         from monitor.workers.one import WorkerPage
 
         self.monitor.push_screen(WorkerPage(message.row.id))
+
+    def open(self, *, worker: str = "", **_: object) -> None:
+        """Put the cursor on a worker."""
+        if worker:
+            self.table.go_to(worker)
 
     def action_show_all(self) -> None:
         """Also those that stopped or died, or no longer."""

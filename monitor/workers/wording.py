@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from textual.content import Content
@@ -43,6 +43,13 @@ class WorkerRow(NamedTuple):
         return self.worker.id
 
 
+def living_rows(workers: Sequence[WorkerState], *, every: bool = False) -> list[WorkerRow]:
+    """The workers that live, or all that are known, with their sums."""
+    from engine.operations.workers import summed_up
+
+    return [WorkerRow(worker, summed_up(worker)) for worker in workers if worker.alive or every]
+
+
 def uptime(worker: WorkerState, now: float) -> float:
     """How long it has worked, or had when it ended, in seconds."""
     return max((now if worker.alive else worker.beat) - worker.started, 0.0)
@@ -74,7 +81,7 @@ def took(row: WorkerRow, part: float) -> Cell:
 def columns(now: Callable[[], float]) -> list[Column[WorkerRow]]:
     """The columns of the list."""
     return [
-        Column("id", "WORKER", lambda row: row.id, width=14, grow=2, most=40, sort=True),
+        Column("id", "WORKER", lambda row: row.id, width=14, grow=2, most=40, sort=True, tail=True),
         Column("state", "STATE", lambda row: state(row.worker), width=10, sort=True),
         Column(
             "up", "UP", lambda row: age(uptime(row.worker, now())), width=4, right=True, rank=1, sort=True, down=True

@@ -114,6 +114,17 @@ async def test_a_worker_performs_what_was_only_ordered(shop: Warren) -> None:
     )
 
 
+async def test_a_redrive_understands_the_filters_of_the_list(shop: Warren) -> None:
+    await bury(shop, 20)
+    where = "type:order.placed data.order_id=7"
+    [listed] = shop("failures", "list", "--where", where, "--json").json["items"]
+    plan = shop("redrive", "--where", where, "--dry-run", "--json").json
+    assert (plan["matched"], plan["to_redrive"]) == (1, 1)
+    done = shop("redrive", "--where", where, "--yes", "--json").json
+    assert (done["redriven"], done["redriven_ids"]) == (1, [listed["id"]])
+    assert shop("redrive", "--where", "handlr:charge", "--yes").code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

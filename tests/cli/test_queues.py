@@ -37,6 +37,22 @@ def test_pause_is_asked_for_shown_audited_and_taken_back(warren: Warren) -> None
     assert warren("queues", "resume", QUEUE, "--yes", "--json").json == {"resumed": []}
 
 
+def test_how_queues_move_is_watched_for_a_while(warren: Warren) -> None:
+    warren.write("handlers/orders.py", PLUGIN)
+    start_worker(warren)
+    assert warren("queues", "pause", QUEUE, "--yes").code == 0
+    until(lambda: "is paused by" in warren.log())
+    assert warren("publish", "order.placed", ORDER % (1, 5), "--count", "3").code == 0
+    shown = warren("queues", "--rates", "2s")
+    assert shown.code == 0, shown.err
+    assert {"IN/S", "OUT/S", "LAG", "OLDEST"} <= set(shown.out.split())
+    [row] = warren("queues", "--rates", "2s", "--json").json["items"]
+    assert (row["ready"], row["stuck"], row["lag_s"], row["oldest_at_least"]) == (3, True, None, True)
+    assert row["oldest_s"] >= 2
+    assert (row["in_per_second"], row["out_per_second"]) == (0, 0)
+    assert warren("queues", "--rates", "soon").code == 2
+
+
 def test_a_renamed_handlers_queue_is_named_moved_and_deleted(warren: Warren) -> None:
     warren.write("handlers/orders.py", PLUGIN)
     assert start_worker(warren).terminate() is None

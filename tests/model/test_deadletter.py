@@ -236,3 +236,8 @@ def test_frames_of_libraries_make_room_before_those_of_the_user(tmp_path: Path) 
     assert "in handle" in told.traceback
     assert "in inner" in told.traceback
     assert told.traceback.endswith("ValueError: at the bottom\n")
+
+
+def test_the_name_that_a_plugins_folder_is_imported_by_is_not_told() -> None:
+    declined = type("Declined", (Exception,), {"__module__": "_warren_plugins_0123456789ab.shop"})
+    assert describe(declined("no")).traceback.rstrip() == "shop.Declined: no"

@@ -40,7 +40,7 @@ class Shot(NamedTuple):
 
 
 SHOTS = (
-    Shot("overview", [("", "12 failed with TimeoutError"), ("", "waiting 7")]),
+    Shot("overview", [("", "12 failed, the last"), ("", "waiting 7")]),
     Shot("queues", [("2", "1 of 3 queues"), ("j", "2 of 3 queues"), ("", "7")]),
     Shot("queue", [("2", "1 of 3 queues"), ("j j enter", "because     the carrier is on strike")]),
     Shot("pause", [("2", "1 of 3 queues"), ("p", "Pause shop.shop.charge?")]),

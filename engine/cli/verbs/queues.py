@@ -21,7 +21,12 @@ def build() -> typer.Typer:
         cls=Group,
         invoke_without_command=True,
         help="List the queues, pause and resume them.\n\nWhat waits, who consumes, what is in hand, delayed and dead.",
-        epilog=examples("warren queues", "warren queues --json", "warren queues pause shop.orders.charge"),
+        epilog=examples(
+            "warren queues",
+            "warren queues --rates 5s",
+            "warren queues --json",
+            "warren queues pause shop.orders.charge",
+        ),
         subcommand_metavar="[COMMAND]",
         rich_markup_mode=None,
     )
@@ -35,15 +40,27 @@ def build() -> typer.Typer:
     return app
 
 
-def _list(context: typer.Context) -> None:
+def _list(
+    context: typer.Context,
+    rates: Annotated[
+        str | None,
+        typer.Option(
+            "--rates",
+            metavar="TIME",
+            show_default=False,
+            help="Watch so long, two seconds at least: what comes in and goes out, the lag, the oldest.",
+        ),
+    ] = None,
+) -> None:
     if context.invoked_subcommand is not None:
         return
     import asyncio
 
     from engine.cli.call import Call
     from engine.cli.views.queues import show_queues
+    from engine.operations.durations import parse_duration
 
-    asyncio.run(show_queues(Call(context)))
+    asyncio.run(show_queues(Call(context), None if rates is None else parse_duration(rates)))
 
 
 def _pause(context: typer.Context, queues: Queues, why: Why = "", yes: Yes = False) -> None:

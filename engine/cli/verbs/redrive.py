@@ -8,12 +8,13 @@ import typer
 
 from engine.cli.grammar import examples
 from engine.cli.verbs.courses import Canary, Detach, DryRun, Ramp, Rate, Reason, StopAfter, Wait, Yes
-from engine.cli.verbs.failures import Cause, Correlation, Exception_, Handler, Newer, Older, Queue, Text
+from engine.cli.verbs.failures import Cause, Correlation, Exception_, Handler, Newer, Older, Queue, Text, Where
 
 NAME = "redrive"
 EXAMPLES = examples(
     "warren redrive 17 18",
     "warren redrive --handler charge --exception TimeoutError --dry-run",
+    "warren redrive --where 'type:order.placed data.order_id=o-17'",
     "warren redrive --newer-than 2h --reason 'payment provider is back' --wait 1m",
     "warren redrive --all --canary 20 --rate 200 --ramp",
 )
@@ -22,6 +23,7 @@ EXAMPLES = examples(
 def verb(
     context: typer.Context,
     ids: Annotated[list[int] | None, typer.Argument(metavar="ID", show_default=False, help="Failures by id.")] = None,
+    where: Where = None,
     handler: Handler = None,
     exception: Exception_ = None,
     queue: Queue = None,
@@ -61,6 +63,7 @@ def verb(
     wanted = make_filter(
         now=time.time(),
         ids=ids or (),
+        where=where,
         handler=handler,
         exception=exception,
         queue=queue,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from engine.cli.call import Call
 from engine.cli.output import Column, number
 from engine.operations.durations import format_duration
+from engine.operations.fleet import QueueFigures
+from engine.operations.measuring import measure, pace_dict
 from engine.operations.queues import QueueState, as_dict, list_queues
 from engine.operations.workers import living
 
@@ -19,19 +23,34 @@ COLUMNS = (
     number("dead", "DEAD"),
     number("dead_letters", "IN DLQ"),
 )
+#: How it moves, where it was watched.
+PACE = (
+    number("in_per_second", "IN/S", lambda rate: "-" if rate is None else f"{rate:,.1f}"),
+    number("out_per_second", "OUT/S", lambda rate: "-" if rate is None else f"{rate:,.1f}"),
+    Column("lag", "LAG", True),
+    Column("oldest", "OLDEST", True),
+)
+#: The shortest watch, in seconds: workers report each second.
+SHORTEST = 2.0
 #: Beside the name, where there is anything to say.
 STATE = Column("state", "STATE", show=lambda state: state or "-")
 
 
-async def show_queues(call: Call) -> None:
-    """List the queues."""
+async def show_queues(call: Call, watched: float | None = None) -> None:
+    """List the queues; with `watched`, after so many seconds, how they move too."""
     settings = call.settings
     specs = call.specs_if_any()
     async with call.database() as database, call.broker() as broker:
         alive = await living(database, settings.app)
+        moving: Mapping[str, QueueFigures] = {}
+        if watched is not None:
+            figures = await measure(database, broker, settings.app, max(watched, SHORTEST))
+            moving = {each.name: each for each in figures}
         found = await list_queues(database, broker, settings.app, specs, alive)
-    rows = [as_dict(queue) for queue in found.queues]
+    rows = [{**as_dict(queue), **_pace(call, moving.get(queue.name))} for queue in found.queues]
     columns = (COLUMNS[0], STATE, *COLUMNS[1:]) if any(queue.state for queue in found.queues) else COLUMNS
+    if watched is not None:
+        columns = (*columns[:-2], *PACE, *columns[-2:])
     call.output.items(
         rows, columns, "There are no queues yet: a worker declares them when it starts.", delayed=found.delayed
     )
@@ -43,6 +62,22 @@ async def show_queues(call: Call) -> None:
         call.output.line(line)
     if found.delayed:
         call.output.line(f"\n{found.delayed:,} messages wait on the delay queues.")
+
+
+def _pace(call: Call, figures: QueueFigures | None) -> dict[str, Any]:
+    """How a queue moves; for people also in words."""
+    if figures is None:
+        return {}
+    told = pace_dict(figures)
+    if call.output.as_json:
+        return told
+    lag, oldest = told["lag_s"], told["oldest_s"]
+    more = ">" if told["oldest_at_least"] else ""
+    return {
+        **told,
+        "lag": "stuck" if told["stuck"] else "-" if lag is None else "0" if not lag else format_duration(lag),
+        "oldest": "-" if oldest is None else f"{more}{format_duration(oldest)}",
+    }
 
 
 def _said(queue: QueueState, now: float) -> list[str]:

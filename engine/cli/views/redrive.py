@@ -41,7 +41,7 @@ async def redrive(call: Call, request: Request) -> int:
     if not (request.every or narrows(request.wanted)):
         raise UsageError(
             "which failures?",
-            hint="Name ids, or narrow it with --handler, --exception, --queue, an age …; --all means every one.",
+            hint="Name ids, or narrow it with --where, --handler, --exception, an age …; --all means every one.",
         )
     out, app = call.output, call.settings.app
     async with call.database() as database, call.broker() as broker:

@@ -26,6 +26,16 @@ def test_a_continued_line_is_indented_as_its_start() -> None:
     ]
 
 
+def test_words_stay_whole_where_a_space_is_near() -> None:
+    said = "  one that succeeded since would run twice"
+    assert [plain(each) for each in folded([line(said)], 20)] == [
+        "  one that succeeded",
+        "  since would run",
+        "  twice",
+    ]
+    assert [plain(each) for each in folded([line("ab " + "x" * 20)], 10)] == ["ab xxxxxxx", "x" * 10, "xxx"]
+
+
 def test_an_endless_line_is_cut() -> None:
     assert len(list(folded([line("x" * 1_000_000)], 80))) == MOST_FOLDS + 1
 

@@ -28,7 +28,7 @@ async def test_without_a_broker_what_is_in_the_database_is_read_and_redriven(sho
     await shop.failed(2)
     shop.come_up()
     async with seated(replace(shop.settings, broker=NOBODY)) as seat:
-        await seat.see("✗ broker lost", "✗ The broker is lost for", "2 failed with TimeoutError")
+        await seat.see("✗ broker lost", "✗ The broker is lost for", "2 failed, the last", "TimeoutError: the payment")
         await seat.press("enter")
         await seat.hear("127.0.0.1:1")
         await seat.press("2")
@@ -75,7 +75,7 @@ async def test_a_broker_that_is_killed_and_comes_back(tmp_path: Path, app: str, 
     ):
         await shop.place(*ORDERS)
         await shop.failed(2)
-        await seat.see("● broker", "2 failed with TimeoutError")
+        await seat.see("● broker", "2 failed, the last", "TimeoutError: the payment")
         await asyncio.to_thread(rabbit_node.kill)
         await seat.see("✗ broker lost", "✗ The broker is lost for", patience=40)
         await seat.press("3")

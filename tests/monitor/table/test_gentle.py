@@ -56,6 +56,33 @@ async def test_a_refresh_in_the_middle_of_a_long_listing_reads_what_is_around_it
     assert view.cursor.index == ROWS // 2
 
 
+class Miscounted(MemoryListing[int]):
+    """Was counted a while ago, since counting takes long."""
+
+    counted = 0
+
+    async def count(self) -> int:
+        return self.counted
+
+
+async def test_the_cursor_stays_in_view_when_more_came_than_were_counted() -> None:
+    listing = Miscounted(range(40), key=lambda row: row)
+    listing.counted = 40
+    view = View(listing)
+    view.height = 18
+    await view.refresh()
+    await view.reach(38)
+    line = 38 - view.top
+    more = Miscounted([*range(100, 105), *range(40)], key=lambda row: row)
+    more.counted = 40
+    view.show(more)
+
+    await view.refresh()
+
+    assert view.cursor is not None
+    assert (view.cursor.row, view.cursor.index, view.cursor.index - view.top) == (38, 43, line)
+
+
 class Counting(Table[tuple[int, str]]):
     """Knows which of its lines were drawn."""
 
@@ -93,3 +120,31 @@ async def test_a_refresh_draws_the_lines_that_changed_and_no_others() -> None:
         table.put([*rows[:3], (3, "another"), rows[4]])
         await pilot.pause()
         assert set(table.lines) == {table.above + 3}
+
+
+class Ageing(App[None]):
+    """A table of rows that stay the same and grow older."""
+
+    now = 5
+
+    def compose(self) -> ComposeResult:
+        columns: list[Column[int]] = [Column("age", "AGE", lambda row: f"{self.now - row}s", width=6)]
+        yield Table(columns, MemoryListing([1, 2], key=lambda row: row))
+
+
+async def test_an_age_grows_though_its_row_stays_the_same() -> None:
+    app = Ageing()
+    async with app.run_test(size=(30, 8)) as pilot:
+        table = app.query_one(Table)
+        await pilot.pause()
+        assert "4s" in table.render_line(1).text
+        for at_once in (True, False):
+            app.now += 10
+            if at_once:
+                table.put([1, 2])
+            else:
+                table._pace._next = float("inf")  # reading takes so long that it is not its turn
+                table.reload(gently=True)
+            await pilot.pause()
+            drawn = app.screen._compositor.render_strips()
+            assert any(f"{app.now - 1}s" in strip.text for strip in drawn)
