@@ -183,7 +183,7 @@ class Monitor(App[None], inherit_bindings=False):
         if not loud and now - self._said.get(text, -QUIET) < QUIET:
             return
         self._said[text] = now
-        self.tell(text, "warn" if known else "bad", title=f"Cannot {doing}" if doing else "")
+        self.tell(text, "warn" if known else "bad", title=f"Failed: {doing}" if doing else "")
 
     # --- the frame --------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.drawing import tones
-from monitor.drawing.figures import age, count, duration, rate
+from monitor.drawing.figures import age, count, rate
 from monitor.drawing.tones import Tone
 from monitor.failures.wording import cause
 from monitor.queues.wording import SLOW, behind
@@ -58,7 +58,7 @@ def _links(links: Mapping[str, Standing], now: float) -> Iterator[Advice]:
         if standing.word != "lost":
             continue
         still = "What is in the database is shown all the same." if name == "broker" else "What was last read stays."
-        lasts = duration(max(now - standing.since, 0.0))
+        lasts = age(max(now - standing.since, 1.0))
         yield Advice(f"link {name}", "bad", f"The {name} is lost for {lasts}: {standing.error}", standing.hint or still)
 
 

@@ -56,4 +56,4 @@ class QueuePage(Page):
         from monitor.queues.screen import toggle
 
         if self.queue is not None:
-            self.perform(toggle(self, [self.queue]), doing="pause or resume the queue")
+            self.perform(toggle(self, [self.queue]), doing="pausing or resuming the queue")

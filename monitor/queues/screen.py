@@ -77,7 +77,7 @@ class QueuesPage(Page):
 
     def action_pause(self) -> None:
         """Pause the chosen queues, or resume them when all of them are paused."""
-        self.perform(self._pause(), doing="pause or resume the queue")
+        self.perform(self._pause(), doing="pausing or resuming the queue")
 
     async def _pause(self) -> None:
         names = [str(key) for key in await self.table.chosen()]

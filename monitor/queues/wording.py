@@ -60,11 +60,12 @@ def behind(queue: QueueFigures) -> bool:
 
 
 def depth(queue: QueueFigures, now: float) -> Cell:
-    """What waits; muted when it is an old figure."""
+    """What waits; with a question mark when it is an old figure."""
     if queue.ready is None:
         return Cell(UNKNOWN, "muted")
-    old = queue.seen is not None and now - queue.seen > OLD
-    return Cell(count(queue.ready), "muted" if old or not queue.ready else "strong")
+    if queue.seen is not None and now - queue.seen > OLD:
+        return Cell(f"{count(queue.ready)}?", "muted")
+    return Cell(count(queue.ready), "strong" if queue.ready else "muted")
 
 
 def figure(number: int | None, tone: Tone = "") -> Cell:
@@ -144,7 +145,7 @@ def detail(queue: QueueFigures, now: float, width: int) -> Content:
         fact("state", (f"{glyph} {word or ('idle' if tone == 'muted' else 'moving')}", tone)),
         *_said(queue, now),
         "",
-        fact("ready", count(queue.ready)),
+        fact("ready", depth(queue, now).text),
         fact("unacked", count(queue.unacked)),
         fact("oldest", oldest_cell(queue).text, ("  as far as was seen", "muted") if queue.oldest else ""),
         fact("lag", lag_cell(queue).text, ("  until what waits is handled", "muted") if queue.lag else ""),

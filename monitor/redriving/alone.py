@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 def begin(monitor: Monitor, operation: str) -> None:
     """Perform it, unless a worker lives."""
+    if monitor.source.fleet is not None and any(worker.alive for worker in monitor.source.fleet.workers):
+        return  # whether the broker is there is that worker's business
     monitor.run_worker(_perform(monitor, operation), group=f"performing {operation}", exit_on_error=False)
 
 

@@ -35,8 +35,8 @@ _GLYPHS: dict[str, tuple[str, Role]] = {
 }
 
 
-def plan_lines(plan: Plan) -> list[Line]:
-    """A dry run: how many messages go where, and why others do not."""
+def plan_lines(plan: Plan, *, asked: bool = True) -> list[Line]:
+    """A dry run: how many messages go where, and why others do not. `asked`: the broker said which queues are there."""
     from engine.operations.redrive import MEANING, SENT
 
     queues = plan.queues()
@@ -49,6 +49,8 @@ def plan_lines(plan: Plan) -> list[Line]:
     for verdict, number in sorted(plan.verdicts().items(), key=lambda item: (item[0] not in SENT, -item[1])):
         glyph, role = _GLYPHS.get(verdict, ("–", "muted"))
         lines.append(line(Part(f"{glyph} {number:>7,}  ", role), MEANING[verdict]))
+    if not asked:
+        lines.append(line(Part("! The broker does not answer. What is started now is sent when it is back.", "warn")))
     return lines
 
 
@@ -57,7 +59,9 @@ def state(operation: Operation) -> State:
     shown = _STATES[operation.state]
     if operation.state == "running":
         return shown._replace(word=_STAGES[operation.stage])
-    return shown._replace(tone="bad") if operation.state == "done" and operation.failed else shown
+    if operation.state == "done" and operation.failed:
+        return State("✗", f"done, {operation.failed:,} failed", "bad")
+    return shown
 
 
 def operation_lines(operation: Operation, now: float, width: int, said: str = "") -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +12,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Input, Static
 
-from engine import UsageError
+from engine import BrokerUnavailable, UsageError
 from monitor.drawing.text import plain
 from monitor.failures.wording import counted
 from monitor.frame.page import Page
@@ -23,6 +24,9 @@ from monitor.redriving.describing import plan_lines
 if TYPE_CHECKING:
     from engine.operations.progress import Options
     from engine.operations.redrive import Plan
+
+#: Seconds that the broker has to say whether the queues are there.
+PATIENCE = 3.0
 
 
 class PlanPage(Page):
@@ -54,11 +58,13 @@ class PlanPage(Page):
         self._again = False
         self._plan: Plan | None = None
         self._made_for: bool | None = None
+        #: Whether the broker was asked if the queues are there.
+        self._asked = False
 
     def body(self) -> ComposeResult:
         """The counts, the choices, and two buttons."""
         with VerticalScroll(can_focus=False):
-            yield Static("", classes="plan--title", markup=False)
+            yield Static("Looking at what would go where …", classes="plan--title", markup=False)
             yield Pager(id="counts")
             with Horizontal(classes="plan--row"):
                 yield Static("canary", classes="plan--label", markup=False)
@@ -83,17 +89,25 @@ class PlanPage(Page):
         """The dry run; made once, and again when the choice of what is sent changes."""
         if self._made_for is self._again:
             return None
+        again = self._again
+        made = await self._dry_run(again)
+        self._made_for = again
+        return made
+
+    async def _dry_run(self, again: bool) -> Plan:
+        """With what the broker says of the queues; without, where it does not answer: the database knows the rest."""
         from engine.operations import redrive
         from engine.operations.failures import Filter
 
-        again = self._again
-        try:
-            broker = self.source.broker()
-        except Exception:
-            broker = None  # the plan says what the database knows
-        made = await redrive.plan(self.source.database(), broker, Filter(ids=self._ids), again=again)
-        self._made_for = again
-        return made
+        database, wanted = self.source.database(), Filter(ids=self._ids)
+        self._asked = self.source.broker_state.word == "up"
+        if self._asked:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    return await redrive.plan(database, self.source.broker(), wanted, again=again)
+            except (BrokerUnavailable, TimeoutError):
+                self._asked = False
+        return await redrive.plan(database, None, wanted, again=again)
 
     def show(self, found: Plan | None) -> None:
         """The counts, and what is sensible for so many."""
@@ -103,7 +117,7 @@ class PlanPage(Page):
         number = len(found.ids)
         chosen = "" if number == len(self._ids) else f" of {len(self._ids):,} chosen"
         self.query_one(".plan--title", Static).update(plain(f"Redrive {counted(number, 'message')}{chosen}"))
-        self.query_one("#counts", Pager).show(plan_lines(found))
+        self.query_one("#counts", Pager).show(plan_lines(found, asked=self._asked))
         start = self.query_one("#start", Button)
         start.label = plain(f"Redrive {number:,}")
         start.disabled = not number

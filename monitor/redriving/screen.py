@@ -87,7 +87,7 @@ class OperationsPage(Page):
         return (
             Column("id", "OPERATION", lambda row: row.id, width=10),
             Column("kind", "KIND", lambda row: row.kind, width=7, rank=3),
-            Column("state", "STATE", _state, width=16),
+            Column("state", "STATE", _state, width=18),
             Column("bar", "PROGRESS", _bar, width=_BAR, rank=1),
             Column("total", "OF", lambda row: count(row.total), width=6, right=True, sort=True, down=True),
             Column("failed", "FAILED", _failed, width=7, right=True, sort=True, down=True),

@@ -108,7 +108,7 @@ class TracesPage(Page):
 
     def action_find(self) -> None:
         """Ask for an id, and show its trace."""
-        self.perform(self._find(), doing="trace it")
+        self.perform(self._find(), doing="tracing it")
 
     async def _find(self) -> None:
         found = await ask(self)

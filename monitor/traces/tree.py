@@ -131,7 +131,7 @@ class TracePage(Page):
 
     def action_find(self) -> None:
         """Ask for another id, and show its trace in this one's place."""
-        self.perform(self._find(), doing="trace it")
+        self.perform(self._find(), doing="tracing it")
 
     async def _find(self) -> None:
         found = await ask(self)

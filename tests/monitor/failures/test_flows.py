@@ -176,7 +176,7 @@ async def test_a_canary_that_fails_stops_the_rest_and_new_failures_are_seen(shop
         await seat.see("■ stopped", "1 of 1 canaries failed again", "✗ failed again")
         shop.come_up()
         await seat.press("P")
-        await seat.see("✓ done", "3 succeeded", "1 failed again")
+        await seat.see("✗ done, 1 failed", "3 succeeded", "1 failed again")
         await seat.press("escape")
         await seat.see("1 failure ", "TimeoutError")
 

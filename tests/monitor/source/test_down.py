@@ -80,8 +80,13 @@ async def test_a_broker_that_is_killed_and_comes_back(tmp_path: Path, app: str, 
         await seat.see("✗ broker lost", "✗ The broker is lost for", patience=40)
         await seat.press("3")
         await seat.see("2 failures")
+        await seat.press("r")
+        await seat.see("Redrive 2 messages", "! The broker does not answer.")
+        shop.come_up()
+        await seat.press("enter")
+        await seat.see("2 of 2 sent")
         await asyncio.to_thread(rabbit_node.start)
-        await seat.see("● broker", patience=60)
+        await seat.see("● broker", "✓ done", "2 succeeded", patience=60)
 
 
 @pytest.mark.faults
