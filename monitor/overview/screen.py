@@ -84,9 +84,8 @@ class OverviewPage(Page):
         )
         app = self.source.settings.app
         moving: MemoryListing[QueueFigures] = MemoryListing((), key=lambda queue: queue.name)
-        waiting = Table(
-            columns(app, self.source.now), moving, noun="queues", empty="No queues yet.", live=False, id="queues"
-        )
+        shown = [column for column in columns(app, self.source.now) if column.id != "dead"]  # the causes tell of those
+        waiting = Table(shown, moving, noun="queues", empty="No queues yet.", live=False, id="queues")
         living: MemoryListing[WorkerRow] = MemoryListing((), key=lambda row: row.id)
         working = Table(
             worker_columns(self.source.now),

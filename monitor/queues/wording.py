@@ -104,7 +104,7 @@ def urgency(queue: QueueFigures) -> tuple[int, float]:
 def columns(app: str, now: Callable[[], float]) -> list[Column[QueueFigures]]:
     """The columns of the list."""
     return [
-        Column("name", "QUEUE", lambda queue: name_cells(queue, app), width=26, grow=3, most=56, sort=True),
+        Column("name", "QUEUE", lambda queue: name_cells(queue, app), width=22, grow=3, most=56, sort=True),
         Column("ready", "READY", lambda queue: depth(queue, now()), width=7, right=True, sort=True, down=True),
         Column("unacked", "UNACKED", lambda queue: figure(queue.unacked), width=7, right=True, rank=3),
         Column("in", "IN/s", lambda queue: speed(queue.rates.arrived), width=5, right=True, sort=True, down=True),

@@ -36,8 +36,8 @@ class Pager(Keys, ScrollView, can_focus=True):
         scrollbar-size-vertical: 1;
         scrollbar-size-horizontal: 0;
         & .pager--title { color: $text-primary; text-style: bold; }
-        & .pager--label { color: $text-muted; }
-        & .pager--muted { color: $text-muted; }
+        & .pager--label { color: $foreground 58%; }
+        & .pager--muted { color: $foreground 58%; }
         & .pager--strong { text-style: bold; }
         & .pager--good { color: $text-success; }
         & .pager--warn { color: $text-warning; }
@@ -99,4 +99,4 @@ class Pager(Keys, ScrollView, can_focus=True):
         return Strip(segments).adjust_cell_length(width, base)
 
     def _style(self, role: str) -> Style:
-        return self.get_component_rich_style(f"pager--{role}", partial=True) if role else Style.null()
+        return self.get_component_rich_style(f"pager--{role}") if role else Style.null()

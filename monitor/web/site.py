@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ from aiohttp import web
 from textual_serve.server import Server
 
 from monitor.web import refusal
+
+#: A style sheet of somebody else's: textual-serve has a font come from Google, who would learn of each look.
+_ELSEWHERE = re.compile(r"<link[^>]*fonts\.googleapis\.com[^>]*>", re.IGNORECASE)
 
 
 class Site(Server):
@@ -38,12 +42,14 @@ class Site(Server):
         return guard
 
     async def handle_index(self, request: web.Request) -> Any:
-        """The page, with the addresses that it was asked for by: it may listen on several."""
-        if self._url:
-            return await super().handle_index(request)
-        asked = copy.copy(self)
-        asked.public_url = f"{request.scheme}://{request.host}"
-        return await super(Site, asked).handle_index(request)
+        """The page, with the addresses that it was asked for by: it may listen on several. It asks nobody else for anything."""
+        asked = self
+        if not self._url:
+            asked = copy.copy(self)
+            asked.public_url = f"{request.scheme}://{request.host}"
+        page: web.Response = await super(Site, asked).handle_index(request)
+        page.text = _ELSEWHERE.sub("", page.text or "")
+        return page
 
     async def on_startup(self, app: web.Application) -> None:
         """Print nothing: whoever serves says where."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 
@@ -25,7 +26,9 @@ async def test_it_answers_on_loopback_and_refuses_pages_from_elsewhere() -> None
         for host in (f"127.0.0.1:{port}", f"localhost:{port}"):
             answer = await browser.get(address, headers={"Host": host})
             assert answer.status == 200
-            assert f"ws://{host}/ws" in await answer.text()
+            page = await answer.text()
+            assert f"ws://{host}/ws" in page
+            assert set(re.findall(r"""(?:src|href)=["'](https?://[^/"']+)""", page)) <= {f"http://{host}"}
         async with browser.ws_connect(f"{address}ws", headers={"Origin": address.rstrip("/")}):
             pass
         async with browser.ws_connect(f"{address}ws"):
