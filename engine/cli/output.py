@@ -10,19 +10,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from engine.operations.text import cell, visible
 
+#: Cells between two columns.
+GAP = 2
+
 
 class Column(NamedTuple):
-    """A column of a table: the key of its value, its title, and how a value is shown."""
+    """A column of a table: the key of its value, its title, and how a value is shown. `whole`: it is never cut."""
 
     key: str
     title: str
     right: bool = False
     show: Callable[[Any], str] = lambda value: "" if value is None else str(value)
+    whole: bool = False
 
 
 def number(key: str, title: str, show: Callable[[Any], str] | None = None) -> Column:
@@ -80,18 +84,37 @@ class Output:
 
 
 def _rich_table(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="" if os.environ.get("NO_COLOR") else "bold")
-    for column in columns:
-        table.add_column(
-            Text(column.title), justify="right" if column.right else "left", overflow="ellipsis", no_wrap=True
-        )
+    console = Console(highlight=False, markup=False, emoji=False)
+    natural = [max(cell_len(text) for text in (column.title, *texts)) for column, texts in _by_column(columns, cells)]
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="" if os.environ.get("NO_COLOR") else "bold"
+    )
+    whole = [column.whole for column in columns]
+    for column, width in zip(columns, fitted(natural, whole, console.width - GAP * len(columns)), strict=True):
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(Text(column.title), justify=justify, overflow="ellipsis", no_wrap=True, width=width)
     for row in cells:
         table.add_row(*map(Text, row))
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    console.print(table)
+
+
+def _by_column(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> Iterator[tuple[Column, Sequence[str]]]:
+    return ((column, [row[at] for row in cells]) for at, column in enumerate(columns))
+
+
+def fitted(widths: Sequence[int], whole: Sequence[bool], room: int) -> list[int]:
+    """The widths, cut where they need more than `room` together: the widest give way, narrow and `whole` ones do not."""
+    found, left, waiting = list(widths), room, len(widths)
+    for at in sorted(range(len(widths)), key=lambda at: (not whole[at], widths[at])):
+        share = left if whole[at] else left // waiting
+        found[at] = max(min(widths[at], share), 1)
+        left, waiting = left - found[at], waiting - 1
+    return found
 
 
 def _plain_table(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:

@@ -12,7 +12,7 @@ from monitor.failures.wording import State, counted, moment
 from monitor.reading.lines import EMPTY, Line, Part, Role, columns, line
 
 if TYPE_CHECKING:
-    from engine.operations.progress import Operation
+    from engine.operations.progress import Operation, Options
     from engine.operations.redrive import Plan
 
 #: Queues that a plan names one by one.
@@ -49,6 +49,8 @@ def plan_lines(plan: Plan, *, asked: bool = True) -> list[Line]:
     for verdict, number in sorted(plan.verdicts().items(), key=lambda item: (item[0] not in SENT, -item[1])):
         glyph, role = _GLYPHS.get(verdict, ("–", "muted"))
         lines.append(line(Part(f"{glyph} {number:>7,}  ", role), MEANING[verdict]))
+    if plan.again:
+        lines.append(line(Part("✓ What succeeded meanwhile is run once more; ctrl+a leaves it out.", "warn")))
     if not asked:
         lines.append(line(Part("! The broker does not answer. What is started now is sent when it is back.", "warn")))
     return lines
@@ -142,10 +144,13 @@ def _rate(operation: Operation) -> str:
 
 def _stops(operation: Operation) -> str:
     options = operation.options
-    if not options.stop_after:
-        return "stopped by hand only"
-    share = f" and {options.stop_share:.0%}" if options.stop_share else ""
-    return f"stops by itself at {counted(options.stop_after, 'failure')}{share}"
+    return f"stops by itself {stops_words(options)}" if options.stop_after else "stopped by hand only"
+
+
+def stops_words(options: Options) -> str:
+    """When an operation with these options stops by itself."""
+    share = f", {options.stop_share:.0%} of the outcomes" if options.stop_share else ""
+    return f"at {counted(options.stop_after, 'failure')}{share}"
 
 
 def _time(operation: Operation, now: float) -> str:

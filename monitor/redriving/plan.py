@@ -19,7 +19,7 @@ from monitor.frame.page import Page
 from monitor.keys import bindings
 from monitor.reading.pager import Pager
 from monitor.redriving.choice import Choice
-from monitor.redriving.describing import plan_lines
+from monitor.redriving.describing import plan_lines, stops_words
 
 if TYPE_CHECKING:
     from engine.operations.progress import Options
@@ -43,6 +43,7 @@ class PlanPage(Page):
     PlanPage .plan--label { width: 12; color: $text-muted; }
     PlanPage .plan--row Input { height: 1; border: none; padding: 0 1; background: $boost; width: 10; }
     PlanPage .plan--row Input:focus { background: $primary 30%; border: none; }
+    PlanPage #stops { padding-left: 1; }
     PlanPage #why { width: 1fr; max-width: 70; }
     PlanPage Choice { height: 1; border: none; padding: 0; background: transparent; margin-left: 2; }
     PlanPage .plan--after { color: $text-muted; padding-left: 2; width: 1fr; }
@@ -77,6 +78,9 @@ class PlanPage(Page):
             with Horizontal(classes="plan--row"):
                 yield Static("", classes="plan--label", markup=False)
                 yield Choice("begin with 1/s, then ten times more at each step", id="ramp", compact=True)
+            with Horizontal(classes="plan--row"):
+                yield Static("stop", classes="plan--label", markup=False)
+                yield Static("", id="stops", classes="plan--after", markup=False)
             with Horizontal(classes="plan--row"):
                 yield Static("why", classes="plan--label", markup=False)
                 yield Input(self._why, id="why", placeholder="for the audit", compact=True)
@@ -126,6 +130,7 @@ class PlanPage(Page):
 
             canary = default_options(number).canary if self.monitor.CANARY is None else self.monitor.CANARY
             self.query_one("#canary", Input).value = str(min(canary, number))
+            self.query_one("#stops", Static).update(plain(f"by itself {stops_words(default_options(number))}"))
             self.query_one("#start" if number else "#cancel", Button).focus()
 
     def action_again(self) -> None:

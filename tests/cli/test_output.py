@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from engine.cli.confirm import confirm
-from engine.cli.output import Column, Output, number
+from engine.cli.output import Column, Output, fitted, number
 from engine.cli.progress import progress
 from engine.errors import UsageError
 
@@ -108,3 +108,19 @@ def test_progress_is_silent_where_stderr_is_no_terminal(capsys: pytest.CaptureFi
         advance(500)
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("widths", "whole", "room", "shown"),
+    [
+        ((3, 5, 200), (False, False, False), 300, [3, 5, 200]),
+        ((3, 5, 200), (False, False, False), 40, [3, 5, 32]),  # an id is what one goes on with
+        ((3, 24, 200), (False, True, False), 40, [3, 24, 13]),
+        ((3, 100, 200), (False, False, False), 43, [3, 20, 20]),
+        ((30, 30), (True, True), 10, [10, 1]),
+    ],
+)
+def test_in_a_narrow_terminal_the_widest_columns_give_way(
+    widths: tuple[int, ...], whole: tuple[bool, ...], room: int, shown: list[int]
+) -> None:
+    assert fitted(widths, whole, room) == shown

@@ -51,7 +51,7 @@ GROUPS = (
     Column("fingerprint", "CAUSE ID"),
     number("count", "COUNT"),
     number("open", "OPEN"),
-    Column("recent", "LAST DAY", show=sparkline),
+    Column("recent", "LAST DAY", show=sparkline, whole=True),
     Column("last_seen", "LAST", True, age),
     Column("first_seen", "FIRST", True, age),
     Column("handler", "HANDLER"),
