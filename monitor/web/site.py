@@ -47,8 +47,9 @@ class Site(Server):
         if not self._url:
             asked = copy.copy(self)
             asked.public_url = f"{request.scheme}://{request.host}"
-        page: web.Response = await super(Site, asked).handle_index(request)
-        page.text = _ELSEWHERE.sub("", page.text or "")
+        page = await super(Site, asked).handle_index(request)
+        if isinstance(page, web.Response):
+            page.text = _ELSEWHERE.sub("", page.text or "")
         return page
 
     async def on_startup(self, app: web.Application) -> None:
