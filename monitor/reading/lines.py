@@ -45,7 +45,7 @@ def plain(of: Line) -> str:
 
 
 def folded(lines: Iterable[Line], width: int) -> Iterator[Line]:
-    """The lines, each broken where it is wider than `width` cells; what is continued is indented as its start."""
+    """The lines, each broken where it is wider than `width` cells; what is continued is indented as its start, or its value."""
     for each in lines:
         text = plain(each)
         if len(text) * 2 <= width or cell_len(text) <= width:
@@ -55,7 +55,8 @@ def folded(lines: Iterable[Line], width: int) -> Iterator[Line]:
 
 
 def _fold(each: Line, text: str, width: int) -> Iterator[Line]:
-    indent = min(len(text) - len(text.lstrip(" ")), width // 2)
+    label = each[0].text if each[0].role == "label" else ""  # a value goes on below its start
+    indent = min(cell_len(label) or len(text) - len(text.lstrip(" ")), width // 2)
     for place, (start, end) in enumerate(_pieces(text, width, indent)):
         if place == MOST_FOLDS:
             yield line(Part("…", "muted"))

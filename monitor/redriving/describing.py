@@ -149,7 +149,7 @@ def _stops(operation: Operation) -> str:
 
 def stops_words(options: Options) -> str:
     """When an operation with these options stops by itself."""
-    share = f", {options.stop_share:.0%} of the outcomes" if options.stop_share else ""
+    share = f" and {options.stop_share:.0%}" if options.stop_share else ""
     return f"at {counted(options.stop_after, 'failure')}{share}"
 
 

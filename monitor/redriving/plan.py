@@ -130,7 +130,9 @@ class PlanPage(Page):
 
             canary = default_options(number).canary if self.monitor.CANARY is None else self.monitor.CANARY
             self.query_one("#canary", Input).value = str(min(canary, number))
-            self.query_one("#stops", Static).update(plain(f"by itself {stops_words(default_options(number))}"))
+            self.query_one("#stops", Static).update(
+                plain(f"by itself {stops_words(default_options(number))} of the outcomes")
+            )
             self.query_one("#start" if number else "#cancel", Button).focus()
 
     def action_again(self) -> None:

@@ -36,6 +36,11 @@ def test_words_stay_whole_where_a_space_is_near() -> None:
     assert [plain(each) for each in folded([line("ab " + "x" * 20)], 10)] == ["ab xxxxxxx", "x" * 10, "xxx"]
 
 
+def test_a_value_goes_on_below_its_start() -> None:
+    found = folded([line(Part("queue  ", "label"), "shop.orders.charge and more")], 20)
+    assert [plain(each) for each in found] == ["queue  shop.orders.c", "       harge and", "       more"]
+
+
 def test_an_endless_line_is_cut() -> None:
     assert len(list(folded([line("x" * 1_000_000)], 80))) == MOST_FOLDS + 1
 
