@@ -52,6 +52,11 @@ TITLES: dict[str, str] = {
     "operation": "Operations",
     "traces": "Traces",
     "node": "A part of a trace",
+    "events": "Events",
+    "event": "An event",
+    "streams": "Streams",
+    "projections": "Projections",
+    "rebuild": "Rebuilding a projection",
     "demo": "The demo",
 }
 
@@ -149,6 +154,33 @@ GROUPS: dict[str, tuple[Action, ...]] = {
         Action("filter", "f", "Filter", hint=True),
     ),
     "node": (Action("copy", "y", "Copy it"),),
+    "events": (
+        Action("follow", "f", "Follow what comes", hint="Follow"),
+        Action("trace", "t", "Trace", hint=True),
+        Action("history", "h", "History of its stream", hint="History"),
+        Action("replay", "r", "Replay to one handler…", hint="Replay…", changes=True),
+        Action("streams", "H", "All streams", hint="Streams"),
+        Action("projections", "P", "Projections", hint=True),
+    ),
+    "event": (
+        Action("next", "n", "The next event"),
+        Action("previous", "N", "The event before"),
+        Action("copy", "y", "Copy the body"),
+    ),
+    "streams": (Action("events", "e", "Its events in the log", hint="Events"),),
+    "projections": (
+        Action("pause", "p", "Pause or resume it…", hint="Pause…", changes=True),
+        Action("rebuild", "b", "Rebuild it…", hint="Rebuild…"),
+        Action("skip", "K", "Skip the event it stands at…", hint="Skip…", changes=True),
+        Action("event", "e", "The event it stands at", hint="Event"),
+    ),
+    "rebuild": (
+        Action("begin", "ctrl+s", "Begin the rebuild…", hint="Begin…", changes=True),
+        Action("compare", "c", "Compare with the live tables", hint="Compare"),
+        Action("swap", "w", "Swap them for the live tables…", hint="Swap…", changes=True),
+        Action("skip", "K", "Skip the event the copy stands at…", hint="Skip…", changes=True),
+        Action("cancel", "C", "Give the rebuild up…", hint="Give up…", changes=True),
+    ),
     "demo": (Action("fix", "F", "Renew the certificate", hint=True),),
     "operation": (
         Action("steer", "P", "Pause it, or go on with it", hint="Pause, go on", changes=True),

@@ -26,6 +26,7 @@ PLACES = (
     Place(5, "operations", "Operations", "monitor.redriving.screen:OperationsPage"),
     Place(6, "workers", "Workers", "monitor.workers.screen:WorkersPage"),
     Place(7, "audit", "Audit", "monitor.audits.screen:AuditPage"),
+    Place(8, "events", "Events", "monitor.events.screen:EventsPage"),
 )
 
 

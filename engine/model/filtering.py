@@ -86,7 +86,7 @@ def parse(text: str, *, now: float, zone: tzinfo | None, status: Status | None =
             found[fills] = (*found.get(fills, ()), value)
             continue
         if fills in given:
-            raise _wrong(
+            raise wrong(
                 piece, f"{piece.name} and {given[fills].name}: all terms must hold, and both say the same", "Keep one."
             )
         given[fills] = piece
@@ -143,7 +143,7 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
 def _read(piece: Piece, now: float, zone: tzinfo | None) -> tuple[str, Any]:
     if not piece.mark:
         if not piece.value:
-            raise _wrong(piece, "there is nothing between the quotes", "")
+            raise wrong(piece, "there is nothing between the quotes", "")
         return "texts", piece.value
     root, dot, _ = piece.name.partition(".")
     if root in ROOTS and dot:
@@ -152,18 +152,18 @@ def _read(piece: Piece, now: float, zone: tzinfo | None) -> tuple[str, Any]:
     if term is None:
         raise _unknown(piece)
     if piece.mark == "=":
-        raise _wrong(piece, f"{piece.name} goes with a colon", f"Write {piece.name}:{piece.value or '…'}")
+        raise wrong(piece, f"{piece.name} goes with a colon", f"Write {piece.name}:{piece.value or '…'}")
     if not piece.value:
-        raise _wrong(piece, f"{piece.name}: has no value", f"For example {term.example}")
+        raise wrong(piece, f"{piece.name}: has no value", f"For example {term.example}")
     return term.fills, _value(term, piece, now, zone)
 
 
 def _field(piece: Piece) -> tuple[str, str]:
     if piece.mark == ":":
-        raise _wrong(piece, "a field of the payload goes with =", f"Write {piece.name}={piece.value or '…'}")
+        raise wrong(piece, "a field of the payload goes with =", f"Write {piece.name}={piece.value or '…'}")
     path = _INDEX.sub("", piece.name)
     if not all(path.split(".")):
-        raise _wrong(piece, f"{piece.name} names no field", "Write data.order_id=17 or data.lines.sku=A-1.")
+        raise wrong(piece, f"{piece.name} names no field", "Write data.order_id=17 or data.lines.sku=A-1.")
     return path, piece.value
 
 
@@ -176,19 +176,19 @@ def _value(term: Term, piece: Piece, now: float, zone: tzinfo | None) -> Any:
             try:
                 return now - parse_duration(value)
             except ConfigurationError as error:
-                raise _wrong(piece, error.message, error.hint) from None
+                raise wrong(piece, error.message, error.hint) from None
         case "since" | "until":
-            return _moment(piece, zone)
+            return to_moment(piece, zone)
         case "status":
             if value == ALL:
                 return None
             if value not in list(Status):
                 known = [*Status, ALL]
-                raise _wrong(piece, f"not a status: {value}", nearest(value, known) or f"There are {', '.join(known)}.")
+                raise wrong(piece, f"not a status: {value}", nearest(value, known) or f"There are {', '.join(known)}.")
             return Status(value)
         case "edited":
             if value.lower() not in _WORDS:
-                raise _wrong(piece, f"neither yes nor no: {value}", "Write edited:yes or edited:no.")
+                raise wrong(piece, f"neither yes nor no: {value}", "Write edited:yes or edited:no.")
             return _WORDS[value.lower()]
         case _:
             return value
@@ -197,18 +197,17 @@ def _value(term: Term, piece: Piece, now: float, zone: tzinfo | None) -> Any:
 def _ids(piece: Piece) -> tuple[int, ...]:
     parts = piece.value.split(",")
     if not all(part.isdecimal() and part.isascii() and len(part) < 19 for part in parts):
-        raise _wrong(piece, f"not numbers of failures: {piece.value}", "Write id:17 or id:17,18.")
+        raise wrong(piece, f"not numbers of failures: {piece.value}", "Write id:17 or id:17,18.")
     return tuple(dict.fromkeys(map(int, parts)))
 
 
-def _moment(piece: Piece, zone: tzinfo | None) -> float:
+def to_moment(piece: Piece, zone: tzinfo | None) -> float:
+    """The time that a term names, in seconds since the epoch; one without an offset is of `zone`. Raises `FilterError`."""
     try:
         moment = datetime.fromisoformat(piece.value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError, OSError):
-        raise _wrong(
-            piece, f"not a time: {piece.value}", "Write 2026-11-23 or 2026-11-23T10:00, or newer:2h."
-        ) from None
+        raise wrong(piece, f"not a time: {piece.value}", "Write 2026-11-23 or 2026-11-23T10:00, or newer:2h.") from None
 
 
 def _unknown(piece: Piece) -> FilterError:
@@ -219,7 +218,8 @@ def _unknown(piece: Piece) -> FilterError:
     return FilterError(f"there is no term {piece.name!r}", hint=hint, column=piece.column, width=len(piece.name) or 1)
 
 
-def _wrong(piece: Piece, message: str, hint: str) -> FilterError:
+def wrong(piece: Piece, message: str, hint: str) -> FilterError:
+    """The error for a term, with its place."""
     return FilterError(message, hint=hint, column=piece.column, width=piece.width)
 
 
@@ -237,15 +237,16 @@ def compose(wanted: Filter) -> str:
         elif term.name in ("since", "until"):
             found.append(f"{term.name}:{datetime.fromtimestamp(value, UTC).isoformat().replace('+00:00', 'Z')}")
         else:
-            found.append(f"{term.name}:{_quote(value)}")
+            found.append(f"{term.name}:{quoted(value)}")
     if wanted.edited is not None:
         found.append(f"edited:{'yes' if wanted.edited else 'no'}")
-    found += [f"{_quote(path)}={_quote(value)}" for path, value in wanted.fields]
-    found += [_quote(text) for text in wanted.texts]
+    found += [f"{quoted(path)}={quoted(value)}" for path, value in wanted.fields]
+    found += [quoted(text) for text in wanted.texts]
     return " ".join([*found, f"status:{wanted.status or ALL}"])
 
 
-def _quote(text: str) -> str:
+def quoted(text: str) -> str:
+    """A value as it would be typed, in quotes where it needs them."""
     if _BARE.fullmatch(text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from engine.errors import ConfigurationError, PluginError, UsageError
+from engine.model.message import Message
 from engine.model.names import nearest
 from engine.model.topology import check_pattern
 from engine.operations.durations import parse_duration
@@ -25,6 +26,7 @@ __all__ = [
     "EventDetail",
     "EventFilter",
     "LoggedEvent",
+    "Message",
     "Origin",
     "Page",
     "before_last",
@@ -32,8 +34,11 @@ __all__ = [
     "detail_dict",
     "make_filter",
     "moment",
+    "newer",
+    "older",
     "one",
     "page",
+    "positions",
     "row_dict",
     "tail",
     "types",
@@ -132,9 +137,37 @@ async def page(database: Database, wanted: EventFilter, *, limit: int, before: i
     return Page(rows, rows[-1].position if len(rows) == limit else None)
 
 
-async def count(database: Database, wanted: EventFilter) -> int:
-    """How many events match."""
-    return await database.read(lambda connection: event_search.count(connection, wanted))
+async def newer(
+    database: Database, wanted: EventFilter, *, limit: int, after: int = 0, skip: int = 0
+) -> list[LoggedEvent]:
+    """The oldest matching events above the position `after`, in order; `skip` leaves out so many."""
+    return await database.read(
+        lambda connection: event_search.first(connection, wanted, limit=limit, after=after, skip=skip)
+    )
+
+
+async def older(
+    database: Database, wanted: EventFilter, *, limit: int, before: int | None = None, skip: int = 0
+) -> list[LoggedEvent]:
+    """The newest matching events below the position `before`, the newest first; `skip` leaves out so many."""
+    return await database.read(
+        lambda connection: event_search.search(connection, wanted, limit=limit, before=before, skip=skip)
+    )
+
+
+async def positions(database: Database, wanted: EventFilter, *, first: int = 0, last: int | None = None) -> list[int]:
+    """The positions of the matching events from one to another, both included, in order."""
+    before = None if last is None else last + 1
+    return await database.read(
+        lambda connection: event_search.positions(connection, wanted, after=first - 1, before=before)
+    )
+
+
+async def count(database: Database, wanted: EventFilter, *, after: int | None = None, before: int | None = None) -> int:
+    """How many events match; only those above one position, and below another."""
+    return await database.read(
+        lambda connection: event_search.count(connection, wanted, after=after, before=before)
+    )  # fmt: skip
 
 
 async def types(database: Database) -> list[str]:

@@ -170,12 +170,14 @@ def _judged(positions: Sequence[int], target: Target, connection: Connection) ->
 
 
 def _filter_dict(wanted: EventFilter) -> dict[str, Any]:
-    """What the filter says."""
+    """What the filter says; positions are kept with the operation's items."""
     said = {each.name: getattr(wanted, each.name) for each in fields(wanted)}
+    if wanted.positions is not None:
+        said["positions"] = f"{len(wanted.positions):,} chosen"
     return {
         name: list(value) if isinstance(value, list | tuple) else value if isinstance(value, float) else str(value)
         for name, value in said.items()
-        if value is not None
+        if value not in (None, ())
     }
 
 

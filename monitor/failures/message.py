@@ -15,6 +15,7 @@ from monitor.failures.wording import ago, cause, counted, moment, state
 from monitor.reading.lines import EMPTY, Line, Part, Role, columns, line
 
 if TYPE_CHECKING:
+    from engine.operations.events import Message
     from engine.operations.failures import FailureDetail, FailureRow
 
 _FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+), in (?P<name>.*)')
@@ -70,11 +71,18 @@ def facts(row: FailureRow, now: float) -> list[Line]:
 
 def body_section(detail: FailureDetail) -> Section:
     """The body as it was sent, masked, laid out and cut."""
-    found = shown(detail.original.body)
-    note = f"{found.kind}, {counted(found.size, 'byte')}" + (", cut: `x` exports it whole" if found.cut else "")
+    return body_part(detail.original.body, whole="`x` exports it whole")
+
+
+def body_part(body: bytes, *, title: str = "Body", whole: str = "") -> Section:
+    """A body, laid out and cut; `whole` says where all of it can be had."""
+    found = shown(body)
+    note = f"{found.kind}, {counted(found.size, 'byte')}" + (
+        (f", cut: {whole}" if whole else ", cut") if found.cut else ""
+    )
     lines = found.text.split("\n")
     coloured = [json_line(each) for each in lines] if found.kind is Kind.JSON else [line(each) for each in lines]
-    return Section("Body", note, coloured)
+    return Section(title, note, coloured)
 
 
 def json_line(text: str) -> Line:
@@ -144,9 +152,13 @@ def _shown_frames(frames: Sequence[_Frame], folded: bool) -> Iterator[Line]:
 
 def headers_section(detail: FailureDetail) -> Section:
     """The headers and properties as they came."""
+    return headers_part(detail.original)
+
+
+def headers_part(message: Message) -> Section:
+    """The headers and properties of a message."""
     from engine.operations.failures import plain_headers
 
-    message = detail.original
     properties = (
         ("content-type", message.content_type),
         ("type", message.type),

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from monitor.screens import Place
 
 
+def titles(width: int, current: str) -> list[str]:
+    """The names of the screens as they fit into so many cells, with what stands behind each: that of `current` is whole."""
+    found: list[str] = []
+    for letters, space in ((100, " "), (100, ""), (6, ""), (4, ""), (2, "")):
+        found = [(place.title if place.name == current else place.title[:letters]) + space for place in PLACES]
+        if sum(len(title) + 3 for title in found) <= width:
+            break
+    return found
+
+
 class Header(Widget):
     """The names of the screens, the one that is shown bright; below it the states of what the monitor reads."""
 
@@ -65,15 +75,13 @@ class Header(Widget):
         here = self.get_component_rich_style("header--here")
         number = self.get_component_rich_style("header--number")
         current = self._monitor.current_mode
-        narrow = self.size.width < 78
         segments, x = [], 0
         self._spots = []
-        for place in PLACES:
+        for place, title in zip(PLACES, titles(self.size.width, current), strict=True):
             shown = place.name == current
-            title = place.title if shown or not narrow else place.title[:4]
             parts = [
                 Segment(f" {place.number % 10} ", here if shown else number),
-                Segment(f"{title} ", here if shown else tones["muted"]),
+                Segment(title, here if shown else tones["muted"]),
             ]
             wide = sum(len(part.text) for part in parts)
             self._spots.append((x, x + wide, place.name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
@@ -12,6 +12,8 @@ from monitor.frame.offers import offers
 
 if TYPE_CHECKING:
     from textual.binding import ActiveBinding
+
+    from monitor.app import Monitor
 
 
 class Command(NamedTuple):
@@ -43,6 +45,8 @@ class Commands(Provider):
             if offer.id != "app.palette":
                 run = partial(self._run, offer.binding)
                 yield Command(offer.label.removesuffix("…"), f"key {', '.join(offer.keys)}", run)
+        for name, show in (("Projections", "projections"), ("Streams", "streams")):
+            yield Command(name, "by way of screen 8", partial(cast("Monitor", self.app).go, "events", show=show))
         for theme in sorted(self.app.available_themes):
             yield Command(f"Theme: {theme}", "", partial(setattr, self.app, "theme", theme))
 

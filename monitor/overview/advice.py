@@ -16,6 +16,7 @@ from monitor.workers.wording import LATE
 if TYPE_CHECKING:
     from engine.operations.failures import Group
     from engine.operations.fleet import Fleet, QueueFigures
+    from engine.operations.projections import Checkpoint
     from monitor.source.link import Standing
 
 #: Failures this new, in seconds, are happening now.
@@ -41,12 +42,18 @@ class Advice(NamedTuple):
 
 
 def advise(
-    fleet: Fleet | None, groups: Sequence[Group], links: Mapping[str, Standing], now: float, app: str
+    fleet: Fleet | None,
+    groups: Sequence[Group],
+    links: Mapping[str, Standing],
+    now: float,
+    app: str,
+    stopped: Sequence[Checkpoint] = (),
 ) -> list[Advice]:
     """All advice there is; one line of praise when there is none."""
     found = [*_links(links, now)]
     if fleet is not None:
         found += [*_workers(fleet, now), *_queues(fleet, now, app), *_failures(groups, now), *_outbox(fleet, now)]
+        found += _projections(stopped, app)
         if not found:
             found.append(_praise(fleet))
     order: dict[Tone, int] = {"bad": 0, "warn": 1}
@@ -130,6 +137,14 @@ def _outbox(fleet: Fleet, now: float) -> Iterator[Advice]:
     if oldest is not None and now - oldest > UNSENT:
         text = f"Promised and not published: {count(fleet.outbox.waiting)}, the oldest for {age(now - oldest)}."
         yield Advice("outbox", "warn", text, "is the broker there, and a worker?")
+
+
+def _projections(stopped: Sequence[Checkpoint], app: str) -> Iterator[Advice]:
+    for row in stopped:
+        which = "the rebuilt " if row.suffix else ""
+        text = f"{which}{row.name.removeprefix(f'{app}.')} stands at event {row.failed_position:,}: {row.error}"
+        key = f"projection {row.name}{row.suffix}"
+        yield Advice(key, "bad", text, "look, mend, resume", "events", {"show": "projections"})
 
 
 def _praise(fleet: Fleet) -> Advice:

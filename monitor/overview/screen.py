@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual import on
@@ -31,6 +32,7 @@ from monitor.workers.wording import columns as worker_columns
 if TYPE_CHECKING:
     from engine.operations.failures import Group
     from engine.operations.fleet import Fleet, QueueFigures
+    from engine.operations.projections import Checkpoint
     from monitor.screens import Place
 
 #: The time that the chart of dead letters spans, in seconds, and its parts.
@@ -45,6 +47,7 @@ class Seen(NamedTuple):
     fleet: Fleet | None
     groups: list[Group]
     arrivals: list[int]
+    stopped: Sequence[Checkpoint]
 
 
 class OverviewPage(Page):
@@ -67,7 +70,7 @@ class OverviewPage(Page):
     def __init__(self, place: Place | None = None) -> None:
         super().__init__(place)
         self._pace = Pace()
-        self._failed: tuple[list[Group], list[int]] = [], []
+        self._failed: tuple[list[Group], list[int], Sequence[Checkpoint]] = [], [], ()
 
     def body(self) -> ComposeResult:
         """From the most urgent down."""
@@ -123,8 +126,8 @@ class OverviewPage(Page):
         ]
 
     async def fetch(self) -> Seen:
-        """The newest picture, the causes of failure, and when dead letters came."""
-        from engine.operations import failures
+        """The newest picture, the causes of failure, when dead letters came, and the projections that stand still."""
+        from engine.operations import failures, projections
         from engine.operations.fleet import arrivals
         from engine.operations.masking import masking_for
 
@@ -140,7 +143,8 @@ class OverviewPage(Page):
                     span=SPAN,
                     now=now,
                 )
-                self._failed = groups, await arrivals(database, SPAN, PARTS, now)
+                stopped = await projections.stopped(database, self.source.settings.app)
+                self._failed = groups, await arrivals(database, SPAN, PARTS, now), stopped
         return Seen(self.source.fleet, *self._failed)
 
     def refresh_now(self) -> None:
@@ -173,7 +177,7 @@ class OverviewPage(Page):
     def _advise(self, fleet: Fleet | None, groups: list[Group] | tuple[()]) -> None:
         links = {"database": self.source.database_state, "broker": self.source.broker_state}
         now = self.source.now()
-        found = advise(fleet, groups, links, now, self.source.settings.app)
+        found = advise(fleet, groups, links, now, self.source.settings.app, self._failed[2])
         table = self.query_one("#advice", Table)
         table.styles.height = max(len(found), 1)
         table.put(found)

@@ -1,197 +1,66 @@
-"""The plan of a redrive: what would go where, how fast, and why. Nothing is sent before it is started."""
+"""The plan of a redrive: failures by their ids, frozen, go back to their queues."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from textual import on
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Button, Input, Static
-
-from engine import BrokerUnavailable, UsageError
-from monitor.drawing.text import plain
-from monitor.failures.wording import counted
-from monitor.frame.page import Page
-from monitor.keys import bindings
-from monitor.reading.pager import Pager
-from monitor.redriving.choice import Choice
-from monitor.redriving.describing import plan_lines, stops_words
+from monitor.redriving.course import CoursePage
+from monitor.redriving.describing import plan_lines
 
 if TYPE_CHECKING:
     from engine.operations.progress import Options
     from engine.operations.redrive import Plan
+    from monitor.reading.lines import Line
 
 #: Seconds that the broker has to say whether the queues are there.
 PATIENCE = 3.0
 
 
-class PlanPage(Page):
-    """A dry run over frozen ids, and the choice of canary and rate. Starting shows the operation in its place."""
+class PlanPage(CoursePage["Plan"]):
+    """The redrive of these failures."""
 
-    GROUP = "plan"
-    AUTO_FOCUS = "#start"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("plan")
-    DEFAULT_CSS: ClassVar[str] = """
-    PlanPage VerticalScroll { height: 1fr; padding: 1 2 0 2; }
-    PlanPage .plan--title { text-style: bold; color: $text-primary; }
-    PlanPage Pager { height: auto; max-height: 14; margin: 1 0; padding: 0; }
-    PlanPage .plan--row { height: 1; }
-    PlanPage .plan--label { width: 12; color: $text-muted; }
-    PlanPage .plan--row Input { height: 1; border: none; padding: 0 1; background: $boost; width: 10; }
-    PlanPage .plan--row Input:focus { background: $primary 30%; border: none; }
-    PlanPage #stops { padding-left: 1; }
-    PlanPage #why { width: 1fr; max-width: 70; }
-    PlanPage Choice { height: 1; border: none; padding: 0; background: transparent; margin-left: 2; }
-    PlanPage .plan--after { color: $text-muted; padding-left: 2; width: 1fr; }
-    PlanPage .plan--buttons { height: 1; margin-top: 1; }
-    PlanPage Button { margin-right: 2; }
-    PlanPage .plan--wrong { height: auto; color: $text-error; }
-    """
+    VERB = "Redrive"
 
     def __init__(self, ids: Sequence[int], *, why: str = "") -> None:
-        super().__init__()
+        super().__init__(len(ids), why=why)
         self._ids = tuple(ids)
-        self._why = why
-        self._again = False
-        self._plan: Plan | None = None
-        self._made_for: bool | None = None
-        #: Whether the broker was asked if the queues are there.
-        self._asked = False
 
-    def body(self) -> ComposeResult:
-        """The counts, the choices, and two buttons."""
-        with VerticalScroll(can_focus=False):
-            yield Static("Looking at what would go where …", classes="plan--title", markup=False)
-            yield Pager(id="counts")
-            with Horizontal(classes="plan--row"):
-                yield Static("canary", classes="plan--label", markup=False)
-                yield Input("", id="canary", type="integer", compact=True)
-                yield Static("sent first; the rest when all of them succeed", classes="plan--after", markup=False)
-            with Horizontal(classes="plan--row"):
-                yield Static("rate", classes="plan--label", markup=False)
-                yield Input("", id="rate", type="number", placeholder="no limit", compact=True)
-                yield Static("messages a second at most", classes="plan--after", markup=False)
-            with Horizontal(classes="plan--row"):
-                yield Static("", classes="plan--label", markup=False)
-                yield Choice("begin with 1/s, then ten times more at each step", id="ramp", compact=True)
-            with Horizontal(classes="plan--row"):
-                yield Static("stop", classes="plan--label", markup=False)
-                yield Static("", id="stops", classes="plan--after", markup=False)
-            with Horizontal(classes="plan--row"):
-                yield Static("why", classes="plan--label", markup=False)
-                yield Input(self._why, id="why", placeholder="for the audit", compact=True)
-            yield Static("", classes="plan--wrong", markup=False)
-            with Vertical(classes="plan--buttons"), Horizontal():
-                yield Button("Redrive", id="start", variant="warning", compact=True, disabled=True)
-                yield Button("Cancel", id="cancel", compact=True)
-
-    async def fetch(self) -> Plan | None:
-        """The dry run; made once, and again when the choice of what is sent changes."""
-        if self._made_for is self._again:
-            return None
-        again = self._again
-        made = await self._dry_run(again)
-        self._made_for = again
-        return made
-
-    async def _dry_run(self, again: bool) -> Plan:
-        """With what the broker says of the queues; without, where it does not answer: the database knows the rest."""
+    async def make(self, *, again: bool) -> Plan:
+        """What would go back to its queue."""
         from engine.operations import redrive
         from engine.operations.failures import Filter
 
-        database, wanted = self.source.database(), Filter(ids=self._ids)
-        self._asked = self.source.broker_state.word == "up"
-        if self._asked:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    return await redrive.plan(database, self.source.broker(), wanted, again=again)
-            except (BrokerUnavailable, TimeoutError):
-                self._asked = False
-        return await redrive.plan(database, None, wanted, again=again)
+        try:
+            broker = self.source.broker()
+        except Exception:
+            broker = None  # the plan says what the database knows
+        return await redrive.plan(self.source.database(), broker, Filter(ids=self._ids), again=again)
 
-    def show(self, found: Plan | None) -> None:
-        """The counts, and what is sensible for so many."""
-        if found is None:
-            return
-        first, self._plan = self._plan is None, found
-        number = len(found.ids)
-        chosen = "" if number == len(self._ids) else f" of {len(self._ids):,} chosen"
-        self.query_one(".plan--title", Static).update(plain(f"Redrive {counted(number, 'message')}{chosen}"))
-        self.query_one("#counts", Pager).show(plan_lines(found, asked=self._asked))
-        start = self.query_one("#start", Button)
-        start.label = plain(f"Redrive {number:,}")
-        start.disabled = not number
-        if first:
-            from engine.operations.progress import default_options
+    def planned(self, plan: Plan) -> Sequence[int]:
+        """The ids that would be sent."""
+        return plan.ids
 
-            canary = default_options(number).canary if self.monitor.CANARY is None else self.monitor.CANARY
-            self.query_one("#canary", Input).value = str(min(canary, number))
-            self.query_one("#stops", Static).update(
-                plain(f"by itself {stops_words(default_options(number))} of the outcomes")
-            )
-            self.query_one("#start" if number else "#cancel", Button).focus()
+    def lines(self, plan: Plan) -> list[Line]:
+        """How many go where, and why others do not."""
+        return plan_lines(plan)
+
+    def where(self, plan: Plan) -> Sequence[str]:
+        """Their queues."""
+        return list(plan.queues())
+
+    async def start(self, plan: Plan, options: Options, why: str) -> str:
+        """Record the redrive."""
+        from engine.operations import redrive
+
+        source = self.source
+        made = await redrive.start(
+            source.database(), plan, app=source.settings.app, operator=source.operator, why=why, options=options
+        )
+        return made.id
 
     def action_again(self) -> None:
         """Also run once more what succeeded meanwhile, or not."""
         self._again = not self._again
         self.refresh_now()
-
-    @on(Button.Pressed, "#cancel")
-    def _cancel(self) -> None:
-        self.monitor.pop_screen()
-
-    @on(Button.Pressed, "#start")
-    def action_start(self) -> None:
-        """Start it."""
-        self.perform(self._start(), doing="starting the redrive")
-
-    @on(Input.Submitted)
-    def _submitted(self, message: Input.Submitted) -> None:
-        message.stop()
-        self.query_one("#start", Button).focus()
-
-    async def _start(self) -> None:
-        from engine.operations import redrive
-        from monitor.frame.dialogs import Question
-        from monitor.redriving.operation import OperationPage
-
-        plan, number = self._plan, 0 if self._plan is None else len(self._plan.ids)
-        if plan is None or not number:
-            return
-        options = self._options()
-        lines = [f"to {queue}" for queue in plan.queues()]
-        question = Question(f"Redrive {counted(number, 'message')}?", lines[:10], number, "Redrive")
-        if number >= question.large and not await self.confirm(question):
-            return
-        why = self.query_one("#why", Input).value.strip()
-        made = await redrive.start(
-            self.source.database(),
-            plan,
-            app=self.source.settings.app,
-            operator=self.source.operator,
-            why=why,
-            options=options,
-        )
-        self.monitor.switch_screen(OperationPage(made.id, mine=True))
-
-    def _options(self) -> Options:
-        """The choices as they were typed. Raises `UsageError` for what is no number."""
-        from engine.operations.progress import default_options
-
-        assert self._plan is not None
-        number = len(self._plan.ids)
-        canary, rate = (self.query_one(f"#{name}", Input).value.strip() for name in ("canary", "rate"))
-        try:
-            return default_options(number)._replace(
-                canary=min(int(canary or 0), number),
-                rate=float(rate) if rate else None,
-                ramp=self.query_one("#ramp", Choice).value,
-            )
-        except ValueError:
-            raise UsageError(
-                "canary and rate are numbers", hint="Leave a field empty for no canary and no limit."
-            ) from None

@@ -15,10 +15,11 @@ from engine import BrokerUnavailable, DatabaseUnavailable, Settings, WarrenError
 from monitor.source.link import Link, Standing
 
 if TYPE_CHECKING:
-    from engine.operations.connecting import Broker, Database, Doors
+    from engine.operations.connecting import Broker, Database, Doors, Liveness
     from engine.operations.fleet import Fleet
     from engine.operations.masking import Masking
     from engine.operations.operator import Operator
+    from engine.operations.project import Project
     from engine.operations.totalling import Totals
     from engine.operations.watching import Watch
 
@@ -70,6 +71,8 @@ class Source:
         )
         self._watch: Watch | None = None
         self._totals: Totals | None = None
+        self._project: Project | None = None
+        self._loading = asyncio.Lock()
         self._due = asyncio.Event()
 
     # --- for screens ------------------------------------------------------------------------
@@ -97,6 +100,21 @@ class Source:
         from engine.operations.masking import masking_for
 
         return masking_for(self.settings)
+
+    @property
+    def liveness(self) -> Liveness:
+        """The eye on who lives, open. Raises `DatabaseUnavailable` before the database was reached."""
+        doors: Doors = self._links[0].get()
+        return doors.liveness
+
+    async def project(self) -> Project:
+        """What the project declares, loaded once, in a thread: its plugins are imported."""
+        async with self._loading:
+            if self._project is None:
+                from engine.operations.project import Project
+
+                self._project = await asyncio.to_thread(Project.load, self.settings)
+        return self._project
 
     @property
     def database_state(self) -> Standing:

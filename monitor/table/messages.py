@@ -43,6 +43,10 @@ class MarksChanged(TableMessage):
     """Other rows are marked, or the filter or the order is another."""
 
 
+class FollowChanged(TableMessage):
+    """The cursor is kept at an end from now on, or no longer."""
+
+
 class Filtering(TableMessage):
     """The user wants to filter, so somebody must ask for the text."""
 

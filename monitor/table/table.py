@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from textual.events import Click
 from textual.geometry import Region
@@ -35,6 +35,7 @@ class Table(Canvas[Row]):
     Filtering: TypeAlias = messages.Filtering
     Copied: TypeAlias = messages.Copied
     Failed: TypeAlias = messages.Failed
+    FollowChanged: TypeAlias = messages.FollowChanged
 
     def __init__(
         self, columns: Sequence[Column[Row]], listing: Listing[Row], *, live: bool = True, **options: Any
@@ -111,6 +112,20 @@ class Table(Canvas[Row]):
         self.view.origin = None
         self._changed()
 
+    @property
+    def following(self) -> bool:
+        """Whether the cursor stays at the end where new rows come, whichever row is there."""
+        return self.view.follows is not None
+
+    def follow(self, end: Literal["first", "last"] | None) -> None:
+        """Keep the cursor at an end, until it is moved away from there; None: let it stay on its row again."""
+        if self.view.follows != end:
+            self.view.follows = end
+            self.post_message(self.FollowChanged(self))
+        if end is not None:
+            self._wanted = None
+            self.reload()
+
     def go_to(self, key: Key) -> None:
         """Put the cursor on the row of this key, if it is in the listing."""
         self._reader.ask(partial(self._go_to, key))
@@ -124,12 +139,15 @@ class Table(Canvas[Row]):
 
     def sort_by(self, column: str, descending: bool) -> None:
         """Put the rows in the order of a column."""
+        self.follow(None)
         self.listing = self.listing.sorted_by(column, descending)
         self._changed()
 
     def move_to(self, index: int) -> None:
         """Put the cursor on the row of this index; where it is not at hand, it is fetched."""
         index = max(min(index, self.view.total - 1), 0)
+        if self.following and index != (0 if self.view.follows == "first" else self.view.total - 1):
+            self.follow(None)
         if self.view.move(index):
             self._wanted = None
             self._show_cursor()
@@ -141,7 +159,11 @@ class Table(Canvas[Row]):
     # --- reading ----------------------------------------------------------------------------
 
     def scrolled(self) -> None:
-        """Fetch what comes into view."""
+        """Fetch what comes into view; who scrolls away follows no longer."""
+        if (self.view.follows == "first" and self.view.top > 0) or (
+            self.view.follows == "last" and self.view.top < self.view.total - self.view.height
+        ):
+            self.follow(None)
         if self.view.loaded and self.view.lacks():
             self._reader.ask(self.view.fill)
 
@@ -165,6 +187,7 @@ class Table(Canvas[Row]):
             await self.view.reach(wanted)
 
     async def _go_to(self, key: Key) -> None:
+        self.follow(None)
         row = await self.listing.find(key)
         if row is not None:
             await self.view.go_to(row)
@@ -247,6 +270,7 @@ class Table(Canvas[Row]):
         self._search(False)
 
     def _search(self, forwards: bool) -> None:
+        self.follow(None)
         if not self._sought:
             self.action_filter()
             return

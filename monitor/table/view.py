@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Generic
+from typing import Generic, Literal
 
 from monitor.table.listing import Key, Listing, Place, Row
 from monitor.table.marks import Marks
@@ -42,6 +42,8 @@ class View(Generic[Row]):
         self.cursor: Spot[Row] | None = None
         #: Where a range was begun that ends at the cursor.
         self.origin: Spot[Row] | None = None
+        #: The end that the cursor is kept at, where new rows come; None: it stays on its row.
+        self.follows: Literal["first", "last"] | None = None
         self._margin = margin
         self._count_due = 0.0
 
@@ -111,14 +113,21 @@ class View(Generic[Row]):
 
     async def refresh(self) -> None:
         """Read again what is seen. The row that the view hangs on stays on its line, wherever it is now."""
-        listing, old, top, height = self.listing, self._anchor(), self.top, self.height
+        listing, top, height = self.listing, self.top, self.height
+        counted = monotonic() >= self._count_due
         total = await self._count(listing)
+        if self.follows is not None:
+            await self._refresh_end(listing, total, backwards=self.follows == "last")
+            return
+        old = self._anchor()
         place: Place | None = None
         index = 0
         if old is not None:
             row = await listing.find(listing.key(old.row))
             place = listing.place(old.row if row is None else row)
             index = await listing.before(place)
+            if not counted:  # what came above is known all the same
+                total = max(total + index - old.index, 0)
         begin = scrolled(top, 0 if old is None else old.index - top, index, height)
         start, end = stretch(max(min(begin, total - height), 0), height, total, self._margin)
         window, total = await _around(listing, place, index, min(start, index), max(end, index + 1), total)
@@ -133,6 +142,16 @@ class View(Generic[Row]):
         self.cursor = self._placed(self.cursor, moved, shift, index)
         if self.origin is not None:
             self.origin = _find(listing, window, self.origin) or replace(self.origin, index=self.origin.index + shift)
+
+    async def _refresh_end(self, listing: Listing[Row], total: int, *, backwards: bool) -> None:
+        """Read again the end that is followed, and put the cursor there."""
+        rows = await listing.page(None, limit=self.height + self._margin, backwards=backwards)
+        if listing is not self.listing or self.follows is None:
+            return  # another one is shown meanwhile, or the cursor was moved away: it is read next
+        total = max(total, len(rows)) if len(rows) == self.height + self._margin else len(rows)
+        self.window, self.total, self.loaded = Window(total - len(rows) if backwards else 0, rows), total, True
+        self.top = max(total - self.height, 0) if backwards else 0
+        self.cursor = self._at(total - 1 if backwards else 0) if total else None
 
     def _placed(self, cursor: Spot[Row] | None, sought: Spot[Row] | None, shift: int, index: int) -> Spot[Row] | None:
         """Where the cursor is after a refresh: on its row, else on the one that took its place."""

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from monitor.bodies.body import Kind, shown
-from monitor.failures.message import Section, joined, json_line
-from monitor.failures.wording import counted
+from monitor.failures.message import body_part, joined
 from monitor.frame.page import Page
 from monitor.keys import bindings
-from monitor.reading.lines import line, plain
+from monitor.reading.lines import plain
 from monitor.reading.pager import Pager
 from monitor.traces import wording
 from monitor.traces.wording import TraceRow
@@ -64,15 +62,8 @@ class NodePage(Page):
 
     def _put(self, found: EventDetail | None) -> None:
         told = wording.detail(self._row, self.source.now())
-        self.query_one(Pager).show(told if found is None else [*told, *joined([_body(found)])])
+        self.query_one(Pager).show(told if found is None else [*told, *joined([body_part(found.message.body)])])
 
     def action_copy(self) -> None:
         """Copy all that is shown."""
         self.copy("\n".join(plain(each) for each in self.query_one(Pager).lines), "This")
-
-
-def _body(found: EventDetail) -> Section:
-    body = shown(found.message.body)
-    said = f"{body.kind}, {counted(body.size, 'byte')}" + (", cut" if body.cut else "")
-    lines = body.text.split("\n")
-    return Section("Body", said, [json_line(each) if body.kind is Kind.JSON else line(each) for each in lines])

@@ -18,7 +18,8 @@ from engine.model.record import Record
 from engine.model.record import State as RecordState
 from engine.model.stats import HandlerStats
 from engine.runtime.application import Engine
-from engine.storage import audit, edits, event_log, failures, operations, pauses, records, workers
+from engine.runtime.projector import lease_name
+from engine.storage import audit, edits, event_log, failures, leases, operations, pauses, projections, records, workers
 from engine.storage.audit import Entry
 from engine.storage.database import Database
 from engine.storage.edits import NewEdit
@@ -32,7 +33,7 @@ from tests.support.inprocess import own_settings, working
 NOW = 1_795_447_200.0
 
 PLUGIN = """
-from engine import Event, EventData, handler
+from engine import Aggregate, Event, EventData, applies, handler
 
 
 class OrderPlaced(EventData, type="order.placed", version=1, aggregate="order", key="order_id"):
@@ -43,6 +44,22 @@ class OrderPlaced(EventData, type="order.placed", version=1, aggregate="order", 
 
 class Reserved(EventData, type="inventory.reserved", version=1, aggregate="order", key="order_id"):
     order_id: str
+
+
+class Deposited(EventData, type="account.deposited", aggregate="account", key="account_id"):
+    account_id: str
+    cents: int
+
+
+class Account(Aggregate, type="account"):
+    cents: int = 0
+    deposits: int = 0
+    pin: str = "1234"
+
+    @applies(Deposited)
+    def _deposited(self, event: Deposited) -> None:
+        self.cents += event.cents
+        self.deposits += 1
 
 
 @handler(OrderPlaced)
@@ -101,7 +118,9 @@ def furnish(connection: Connection) -> None:
     failures.add(connection, list(_failures()))
     failures.set_status(connection, [13], Status.ARCHIVED, now=NOW - 900)
     records.put(connection, [*_records()])
+    event_log.append(connection, _deposits(), now=NOW - 90000)
     event_log.append(connection, list(_events()), now=NOW - 50)
+    _project(connection)
     _work(connection)
     _operate(connection)
     edits.add(
@@ -212,6 +231,51 @@ def _events() -> list[event_log.Entry]:
         entry(12, "order.placed", NOW - 61),
         entry(112, "inventory.reserved", NOW - 59.5, order_id(12), "shop.shop.reserve"),
     ]
+
+
+def _deposits() -> list[event_log.Entry]:
+    """The stream of an account."""
+
+    def entry(version: int, cents: int) -> event_log.Entry:
+        event_id = order_id(200 + version)
+        body = {
+            "eventType": "account.deposited",
+            "eventId": event_id,
+            "version": 1,
+            "data": {"account_id": "a-7", "cents": cents},
+            "metadata": {"streamVersion": version},
+        }
+        message = Message(json.dumps(body).encode(), {"traceparent": "00-4bf92f35-77b3-01"}, message_id=event_id)
+        return event_log.Entry(
+            *(event_id, "account.deposited", "account", "a-7", version, Origin.APPENDED, "", "bank"),
+            *("visit-12", order_id(12), "shop.events", "account.deposited", NOW - 90000, None, message),
+        )
+
+    return [entry(version, cents) for version, cents in enumerate((1000, 250, 4999), 1)]
+
+
+def _project(connection: Connection) -> None:
+    """One that runs, one that stands at an event, one that is paused and rebuilt."""
+
+    def told(name: str, *patterns: str, suffix: str = "", **more: Any) -> None:
+        made = projections.new(
+            f"shop.read.{name}", "shop", version=1, patterns=patterns, tables=[name], now=NOW - 86400, suffix=suffix
+        )
+        projections.begin(connection, made._replace(**more))
+
+    told("balances", "account.#", position=5, applied=3)
+    told("orders", "order.#", position=3, applied=48, skipped=1)
+    stands = projections.one(connection, "shop.read.orders")
+    assert stands is not None
+    failed = projections.Failed(4, order_id(12), "order.placed", "KeyError: 'sku-4711'")
+    projections.fail(connection, stands, failed, retry_at=NOW + 8, now=NOW - 40)
+    told("stock", "inventory.#", position=3, applied=4711)
+    told("stock", "inventory.#", position=3, suffix="__r6903", applied=12)
+    projections.pause(
+        connection, "shop.read.stock", {"who": "ben@web-2", "why": "month end", "since": NOW - 600}, now=NOW
+    )
+    for name in ("balances", "orders", "stock"):
+        leases.take(connection, lease_name(f"shop.read.{name}", 1), "web-1:4100:a1b2c3", lambda _: True, now=NOW)
 
 
 def _work(connection: Connection) -> None:

@@ -24,6 +24,8 @@ from engine.runtime.application import Engine
 from engine.runtime.ids import new_id
 from engine.runtime.valve import Mode
 from engine.runtime.worker import Worker
+from engine.storage import event_log, projections
+from engine.storage.event_log import Entry, Origin
 from engine.storage.failure_search import count
 from tests.support.inprocess import own_settings, until, working
 from tests.support.terminal import CSI, Terminal, terminal
@@ -111,6 +113,21 @@ async def misuse(settings: Settings, worker: Worker) -> None:
     await until(sent, "the redrive")
 
 
+def furnish(connection: Any) -> None:
+    """What no well-behaved program writes: a stream with an odd name and a body of 1 MiB, a projection that it stops."""
+    message = Message(f"{HOSTILE}\n".encode() * 14000, {"traceparent": HOSTILE}, message_id=HOSTILE)
+    entry = Entry(
+        *("odd", HOSTILE, HOSTILE, HOSTILE, 1, Origin.APPENDED, HOSTILE, HOSTILE),
+        *(VISIT, HOSTILE, HOSTILE, HOSTILE, 0.0, None, message),
+    )
+    event_log.append(connection, [entry], now=2_000_000_000.0)
+    made = projections.new(f"shop.{HOSTILE}", "shop", version=1, patterns=[HOSTILE], tables=[HOSTILE], now=0.0)
+    stands = projections.begin(connection, made)
+    failed = projections.Failed(2, HOSTILE, HOSTILE, HOSTILE)
+    projections.fail(connection, stands, failed, retry_at=0.0, now=0.0)
+    projections.pause(connection, made.name, {"who": HOSTILE, "why": HOSTILE, "since": 0.0}, now=0.0)
+
+
 #: Seconds after which an escape is a key of its own, with time to spare.
 ESCAPE = 0.3
 
@@ -160,6 +177,30 @@ WALK = (
     ("4", "correlations of late"),
     ("\r", "published"),
     ("\r", "state"),
+    ("8", "following"),
+    ("\r", "traceparent"),
+    ("y", "copied, where"),
+    ("\x1b", "Replay"),
+    ("\x1b", "Streams"),
+    ("h", "at version 1"),
+    ("\r", "not known"),
+    ("\x1b", "Trace"),
+    ("\x1b", "Streams"),
+    ("H", "of 1 streams"),
+    ("\x1b", "Streams"),
+    ("P", "of 1 projections"),
+    ("\r", "it stands at"),
+    ("\x1b", "of 1 projections"),
+    ("K", "Leave an event out"),
+    ("\x1b", "Rebuild"),
+    ("p", "Resume shop."),
+    ("\x1b", "Rebuild"),
+    ("b", "whole log"),
+    ("\x1b", "Rebuild"),
+    ("\x1b", "Streams"),
+    ("r", "to which handler"),
+    ("\r", "and to nobody else"),
+    ("\x1b", "Streams"),
     ("5", "1 of 1 operations"),
     ("\r", "ordered by"),
     ("6", "1 of 1 workers"),
@@ -184,6 +225,8 @@ async def test_no_byte_of_a_stranger_reaches_the_terminal(tmp_path: Path, size: 
 
         await until(failed, "six failures")
         await misuse(settings, worker)
+        await misuse(settings, worker.database)
+        await worker.database.write(furnish)
         program = [sys.executable, "-m", "engine.cli", "--broker", settings.broker, "--database", settings.database]
         (tmp_path / "pyproject.toml").write_text('[tool.warren]\napp = "shop"\nexchange = "shop.events"\n')
         async with terminal([*program, "monitor"], tmp_path, columns=size[0], rows=size[1]) as seat:
@@ -196,8 +239,8 @@ async def test_no_byte_of_a_stranger_reaches_the_terminal(tmp_path: Path, size: 
     assert TAMED in CSI.sub("", written)
     assert "unexpected" not in written
     assert "Traceback (most recent call last)" not in written.rpartition("\x1b[?1049l")[2]
-    # Copying sets the clipboard, in base 64 and once; whatever else is no text and no drawing came from a stranger.
-    rest = re.sub(r"\x1b\]52;c;(?!aGk=)[A-Za-z0-9+/=]*\x07", "", written, count=1)
+    # Copying sets the clipboard, in base 64 and twice; whatever else is no text and no drawing came from a stranger.
+    rest = re.sub(r"\x1b\]52;c;(?!aGk=)[A-Za-z0-9+/=]*\x07", "", written, count=2)
     rest = re.sub(r"\x1b\]22;[a-z-]*\x07", "", rest)  # the shape of the pointer
     found = re.search(
         "[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", CSI.sub("", rest)

@@ -30,7 +30,8 @@ def own_settings(folder: Path, app: str, broker: str | None = None, **more: Any)
 @asynccontextmanager
 async def working(settings: Settings, *handlers: Any) -> AsyncIterator[Worker]:
     """The worker, ready; drained in the end, and on a shared broker all that it declared is deleted."""
-    worker, ready = Worker(settings, gather(handlers, settings.app).handlers), asyncio.Event()
+    found = gather(handlers, settings.app)
+    worker, ready = Worker(settings, found.handlers, projections=found.projections), asyncio.Event()
     running = asyncio.create_task(worker.run(ready.set))
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,1 @@
+"""Projections: how far each is, and having it go on."""

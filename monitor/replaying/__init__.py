@@ -1,0 +1,1 @@
+"""Replaying events to one handler."""

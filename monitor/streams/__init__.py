@@ -1,0 +1,1 @@
+"""Streams, their history, and what an aggregate was at any version."""
