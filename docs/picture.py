@@ -60,6 +60,8 @@ AFTER = (
     Step("r", ("Redrive ", "will be sent to their queues again", "canary")),
     Step("ctrl+s", ()),
 )
+#: What the log tells of it.
+LAST = (Step("8", ("▶ following", "─ Body"), "events"),)
 
 
 class Camera:
@@ -135,6 +137,7 @@ async def draw(folder: Path) -> None:
             await camera.follow(AFTER)
             await camera.see("✓ done", "succeeded")
             camera.take("redrive")
+            await camera.follow(LAST)
         if monitor.fault is not None:
             raise monitor.fault
 

@@ -155,12 +155,12 @@ GROUPS: dict[str, tuple[Action, ...]] = {
     ),
     "node": (Action("copy", "y", "Copy it"),),
     "events": (
-        Action("follow", "f", "Follow what comes", hint="Follow"),
         Action("trace", "t", "Trace", hint=True),
-        Action("history", "h", "History of its stream", hint="History"),
+        Action("history", "h", "History of its stream", hint="Stream"),
         Action("replay", "r", "Replay to one handler…", hint="Replay…", changes=True),
-        Action("streams", "H", "All streams", hint="Streams"),
         Action("projections", "P", "Projections", hint=True),
+        Action("streams", "H", "All streams", hint="Streams"),
+        Action("follow", "f", "Follow what comes", hint="Follow"),
     ),
     "event": (
         Action("next", "n", "The next event"),

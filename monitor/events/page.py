@@ -72,6 +72,6 @@ class EventActs(Page):
 
         positions = await self.chosen()
         if positions:
-            self.monitor.push_screen(TargetsPage(positions, like=self.current))
+            self.monitor.push_screen(TargetsPage(positions))
         else:
             self.tell("There is nothing to replay here.")

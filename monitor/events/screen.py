@@ -89,7 +89,7 @@ class EventsPage(EventActs):
         where = "newest" if self._descending else "newest, at the end"
         pieces: list[Any] = [(f"▶ following the {where}", "good")]
         if not table.following:
-            pieces = [(f"{tones.PAUSED} not following", "warn"), ("  f follows", "muted")]
+            pieces = [(f"{tones.PAUSED} not following", "warn"), (f"  {self._key} follows", "muted")]
         if self.source.held:
             pieces = [(f"{tones.PAUSED} held", "warn")]
         if len(self._looks) > 1:
@@ -105,6 +105,12 @@ class EventsPage(EventActs):
 
                 pieces.append((f"   text in bodies: the newest {SEARCHED:,} only", "warn"))
         self.query_one(".events--summary", Static).update(line(*pieces), layout=False)
+
+    @property
+    def _key(self) -> str:
+        """The key that follows, as it may have been remapped."""
+        keys = (one.binding for one in self.active_bindings.values() if one.binding.id == "events.follow")
+        return next(map(self.app.get_key_display, keys), "f")
 
     @property
     def _searches(self) -> bool:

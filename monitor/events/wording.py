@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.operations.text import visible
+from monitor.drawing.figures import count
 from monitor.events.listing import LOGGED
 from monitor.failures.wording import ago, moment
 from monitor.reading.lines import EMPTY, Line, Part, columns, line
@@ -21,9 +22,10 @@ def table_columns(now: Callable[[], float]) -> list[Column[LoggedEvent]]:
     return [
         Column("position", "POSITION", lambda row: f"{row.position:,}", width=9, right=True, rank=3),
         Column(LOGGED, "LOGGED", lambda row: stamp(row.recorded, now()), width=11, right=True, sort=True, down=True),
-        Column("type", "TYPE", lambda row: Cell(row.event_type, "strong"), width=14, grow=2, most=40),
-        Column("stream", "STREAM", stream_cells, width=14, grow=2, most=44),
-        Column("correlation", "CORRELATION", lambda row: row.correlation_id or "", width=11, grow=1, most=40, rank=2),
+        Column("type", "TYPE", lambda row: Cell(row.event_type, "strong"), width=18, grow=2, most=40),
+        Column("stream", "STREAM", _stream, width=16, grow=2, most=44),
+        Column("version", "VER", _version, width=4, grow=1, most=8, right=True),
+        Column("correlation", "CORRELATION", lambda row: row.correlation_id or "", width=11, grow=3, most=36, rank=2),
         Column("source", "SOURCE", lambda row: Cell(row.source, "muted"), width=8, grow=1, most=20, rank=4),
         Column("origin", "ORIGIN", lambda row: Cell(str(row.origin), "muted"), width=10, rank=5),
     ]
@@ -42,11 +44,12 @@ def about(row: LoggedEvent) -> str:
     return "/".join(part for part in (row.aggregate_type, row.aggregate_id) if part)
 
 
-def stream_cells(row: LoggedEvent) -> Sequence[Cell]:
-    """Its stream and version; what it is about, muted, where it belongs to none."""
-    if row.version is None:
-        return [Cell(about(row), "muted")]
-    return [Cell(about(row)), Cell(f" @{row.version:,}", "info")]
+def _stream(row: LoggedEvent) -> Cell:
+    return Cell(about(row), "muted" if row.version is None else "")
+
+
+def _version(row: LoggedEvent) -> Cell:
+    return Cell("" if row.version is None else f"@{count(row.version)}", "info")
 
 
 def headline(row: LoggedEvent) -> list[Line]:

@@ -24,9 +24,10 @@ def plan(course: Course) -> list[str]:
     version = state.live.version if spec is None else spec.version
     tables = ", ".join(state.tables) or "no tables"
     return [
-        f"Version {version} of {tables} is made from the whole log, up to position {course.log:,},",
-        "beside the live tables, which stay as they are until the two are swapped.",
-        "Workers do the work; the live tables are kept up to date meanwhile.",
+        f"Tables: {tables}, in version {version}.",
+        f"They are made anew from the whole log, up to position {course.log:,},",
+        "beside the live ones, which stay as they are until the two are swapped.",
+        "Workers do the work, and keep the live tables up to date meanwhile.",
     ]
 
 
@@ -39,10 +40,11 @@ def course_lines(course: Course, compared: Comparison | None, now: float, width:
         found.append(line(Part("  So it can neither be begun here, nor compared, nor swapped.", "muted")))
         found.append(EMPTY)
     if copy is None:
-        found += [line(each) for each in map(visible, plan(course))]
+        found += [line(Part(visible(said), "good")), EMPTY] if said else []
+        found += [line(Part(visible(each), "muted" if said else "")) for each in plan(course)]
         if course.spec is not None and not state.worker:
             found += [EMPTY, *_nobody(state.name)]
-        return [*found, *([EMPTY, line(Part(visible(said), "good"))] if said else [])]
+        return found
     shown = shown_state(copy)
     done = min(copy.position / course.log, 1.0) if course.log else 1.0
     cells = max(min(width - 8, _BAR), 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -19,29 +20,31 @@ from monitor.table.memory import MemoryListing
 from monitor.table.table import Table
 
 if TYPE_CHECKING:
-    from engine.operations.events import LoggedEvent
     from engine.operations.replay import Target
+
+#: Chosen events that are looked at, to say how many of them a handler asks for.
+LOOKED = 1000
 
 
 class TargetRow(NamedTuple):
-    """A handler; `asks`: for events such as the one under the cursor."""
+    """A handler, and how many it asks for of the chosen events that were `looked` at."""
 
     target: Target
-    asks: bool
+    takes: int
+    looked: int
 
 
 class TargetsPage(Page):
-    """The handlers, those first that ask for events like this one. Enter makes the plan; nothing is sent by it."""
+    """The handlers, those first that ask for most of these events. Enter makes the plan; nothing is sent by it."""
 
     AUTO_FOCUS = "Table"
     DEFAULT_CSS: ClassVar[str] = """
     TargetsPage .targets--title { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
-    def __init__(self, positions: Sequence[int], *, like: LoggedEvent | None = None) -> None:
+    def __init__(self, positions: Sequence[int]) -> None:
         super().__init__()
         self._positions = tuple(positions)
-        self._like = like
 
     def body(self) -> ComposeResult:
         """The question, and the handlers."""
@@ -53,6 +56,7 @@ class TargetsPage(Page):
         )
         columns = (
             Column("handler", "HANDLER", _handler, width=20, grow=1, most=40),
+            Column("takes", "TAKES", _takes, width=10, right=True),
             Column("queue", "QUEUE", lambda row: row.target.queue, width=20, grow=2, most=60, rank=1),
             Column("asks", "ASKS FOR", lambda row: ", ".join(row.target.patterns), width=20, grow=2),
         )
@@ -61,13 +65,14 @@ class TargetsPage(Page):
 
     async def fetch(self) -> list[TargetRow]:
         """The handlers that events can go to."""
-        from engine.operations import replay
+        from engine.operations import events, replay
 
-        project = await self.source.project()
-        found = await replay.targets(self.source.database(), self.source.settings.app, project.handlers)
-        key = "" if self._like is None else self._like.routing_key
-        rows = [TargetRow(target, self._like is None or target.wants(key)) for target in found]
-        return sorted(rows, key=lambda row: not row.asks)
+        database, project = self.source.database(), await self.source.project()
+        found = await replay.targets(database, self.source.settings.app, project.handlers)
+        chosen = events.EventFilter(positions=self._positions[:LOOKED])
+        keys = Counter(row.routing_key for row in await events.older(database, chosen, limit=LOOKED))
+        rows = [TargetRow(each, sum(keys[key] for key in keys if each.wants(key)), keys.total()) for each in found]
+        return sorted(rows, key=lambda row: -row.takes)
 
     def show(self, found: list[TargetRow]) -> None:
         """Put them into the list."""
@@ -79,5 +84,9 @@ class TargetsPage(Page):
 
 
 def _handler(row: TargetRow) -> Sequence[Cell]:
-    glyph = Cell(f"{tones.GOOD} ", "good") if row.asks else Cell(f"{tones.IDLE} ", "muted")
-    return [glyph, Cell(row.target.handler, "strong" if row.asks else "muted")]
+    glyph = Cell(f"{tones.GOOD} ", "good") if row.takes else Cell(f"{tones.IDLE} ", "muted")
+    return [glyph, Cell(row.target.handler, "strong" if row.takes else "muted")]
+
+
+def _takes(row: TargetRow) -> Cell:
+    return Cell(f"{row.takes:,} of {row.looked:,}", "" if row.takes else "muted")

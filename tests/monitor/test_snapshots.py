@@ -67,7 +67,7 @@ SHOTS = (
     Shot("audit", [("7", "1 of 4 entries")]),
     Shot("audit-entry", [("7", "1 of 4 entries"), ("j enter", "failures archive")]),
     Shot("events", [("8", "1 of 5 events"), ("", "▶ following the newest"), ("j", "2 of 5 events")]),
-    Shot("event", [("8", "1 of 5 events"), ("G enter", "traceparent"), ("", "─ Headers")]),
+    Shot("event", [("8", "1 of 5 events"), ("G enter", "traceparent"), ("", "─ Body")]),
     Shot("history", [("8", "1 of 5 events"), ("j j h", "account/a-7   at version 3"), ("j", "2 of 3 versions")]),
     Shot("state", [("8", "1 of 5 events"), ("j j h", "3 versions"), ("enter", "─ State at version 3")]),
     Shot("streams", [("8", "1 of 5 events"), ("H", "1 of 1 streams")]),
