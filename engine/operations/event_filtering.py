@@ -6,17 +6,19 @@ a `FilterError` that says at which characters.
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
 
-from engine.errors import ConfigurationError, FilterError, PluginError
+from engine.errors import ConfigurationError, FilterError, PluginError, UsageError
 from engine.model.durations import parse_duration
 from engine.model.filtering import Piece, Term, pieces, quoted, to_moment, wrong
 from engine.model.names import nearest
 from engine.model.topology import check_pattern
+from engine.operations.filtering import pointed
 from engine.storage.event_log import Origin
 from engine.storage.event_search import SEARCHED, EventFilter
 
-__all__ = ("SEARCHED", "TERMS", "parse_event_filter", "quoted")
+__all__ = ("SEARCHED", "TERMS", "added", "parse_event_filter", "quoted")
 
 #: The terms that have a name, in the order in which help lists them.
 TERMS: tuple[Term, ...] = (
@@ -60,6 +62,30 @@ def parse_event_filter(text: str, *, now: float) -> EventFilter:
             given[fills] = piece
             found[fills] = value
     return EventFilter(**found)
+
+
+def added(wanted: EventFilter, where: str, *, now: float) -> EventFilter:
+    """What options and a typed filter want together: all must hold. Raises `FilterError`, with the place shown.
+
+    Raises `UsageError` for what both say.
+    """
+    try:
+        typed = parse_event_filter(where, now=now)
+    except FilterError as error:
+        shown = "\n".join(f"  {line}" for line in pointed(where, error).split("\n"))
+        raise FilterError(
+            f"{error.message}\n{shown}", hint=error.hint, column=error.column, width=error.width
+        ) from None
+    nothing = EventFilter()
+    said = {each.name: getattr(typed, each.name) for each in fields(typed)}
+    said = {name: value for name, value in said.items() if value != getattr(nothing, name)}
+    for name in said:
+        if getattr(wanted, name) != getattr(nothing, name):
+            raise UsageError(
+                f"the filter says {name.replace('_', ' ')} twice",
+                hint="Say it as an option or in --where, not in both.",
+            )
+    return replace(wanted, **said)
 
 
 def _read(piece: Piece, now: float) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class TargetsPage(Page):
         listing: MemoryListing[TargetRow] = MemoryListing(
             (), key=lambda row: row.target.queue, text=lambda row: f"{row.target.queue} {' '.join(row.target.patterns)}"
         )
-        columns = (
+        columns: Sequence[Column[TargetRow]] = (
             Column("handler", "HANDLER", _handler, width=20, grow=1, most=40),
             Column("takes", "TAKES", _takes, width=10, right=True),
             Column("queue", "QUEUE", lambda row: row.target.queue, width=20, grow=2, most=60, rank=1),

@@ -102,6 +102,7 @@ def test_events_are_listed_traced_and_replayed(shop: Warren) -> None:
         (["events", "list", "--type", "ord*"], "no wildcard"),
         (["events", "list", "--aggregate", "/42"], "not an aggregate"),
         (["events", "list", "--since", "yesterday"], "not a time"),
+        (["events", "list", "--where", "tpye:a"], "there is no term 'tpye'"),
         (["events", "list", "--origin", "emited"], "emitted"),
         (["events", "show", "17"], "the log has no event 17"),
         (["trace", "nobody"], "nothing is known of 'nobody'"),

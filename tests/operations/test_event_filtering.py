@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import FilterError
-from engine.operations.event_filtering import TERMS, parse_event_filter
+from engine.errors import FilterError, UsageError
+from engine.operations.event_filtering import TERMS, added, parse_event_filter
 from engine.operations.events import EventFilter, Origin
 
 NOW = 10_000.0
@@ -61,3 +61,15 @@ def test_what_is_wrong_is_told_with_its_place(text: str, column: int, width: int
         parse_event_filter(text, now=NOW)
     assert message in caught.value.message
     assert (caught.value.column, caught.value.width) == (column, width)
+
+
+def test_options_and_a_typed_filter_hold_together() -> None:
+    options = EventFilter(types=["order.*"], since=5.0)
+    assert added(options, "source:shop x", now=NOW) == EventFilter(
+        types=["order.*"], since=5.0, source="shop", texts=("x",)
+    )
+    assert added(options, "", now=NOW) == options
+    with pytest.raises(UsageError, match="says types twice"):
+        added(options, "type:a", now=NOW)
+    with pytest.raises(FilterError, match=r"tpye:b\n +\^\^\^\^"):
+        added(options, "x tpye:b", now=NOW)

@@ -31,3 +31,12 @@ Stream = Annotated[
     str | None,
     typer.Option("--stream", metavar="T/ID", help="Only what belongs to this stream: account/a-1, or account for all."),
 ]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="FILTER",
+        show_default=False,
+        help="Terms that must all hold, as in the monitor: 'type:order.* stream:account/a-1 newer:2h \"text in a body\"'.",
+    ),
+]

@@ -8,7 +8,7 @@ import typer
 
 from engine.cli.grammar import Command, Group, examples
 from engine.cli.verbs import event_files
-from engine.cli.verbs.event_options import Aggregate, Correlation, Origin, Since, Stream, Type, Until
+from engine.cli.verbs.event_options import Aggregate, Correlation, Origin, Since, Stream, Type, Until, Where
 
 NAME = "events"
 
@@ -27,6 +27,7 @@ def build() -> typer.Typer:
         "warren events list",
         "warren events list --type 'order.*' --since 2h",
         "warren events list --aggregate order/42 --json",
+        "warren events list --where 'stream:account newer:2h \"o-17\"'",
     )
     app.command("list", cls=Command, epilog=listing)(_list)
     app.command("show", cls=Command, epilog=examples("warren events show 17"))(_show)
@@ -39,6 +40,7 @@ def build() -> typer.Typer:
 
 def _list(
     context: typer.Context,
+    where: Where = None,
     type: Type = None,
     aggregate: Aggregate = None,
     stream: Stream = None,
@@ -57,10 +59,12 @@ def _list(
 
     from engine.cli.call import Call
     from engine.cli.views.events import show_list
+    from engine.operations.event_filtering import added
     from engine.operations.events import make_filter
 
+    now = time.time()
     wanted = make_filter(
-        now=time.time(),
+        now=now,
         types=type or (),
         aggregate=aggregate,
         stream=stream,
@@ -69,7 +73,7 @@ def _list(
         since=since,
         until=until,
     )
-    asyncio.run(show_list(Call(context), wanted, limit=limit, before=before))
+    asyncio.run(show_list(Call(context), added(wanted, where or "", now=now), limit=limit, before=before))
 
 
 def _show(
@@ -87,6 +91,7 @@ def _show(
 
 def _tail(
     context: typer.Context,
+    where: Where = None,
     type: Type = None,
     aggregate: Aggregate = None,
     stream: Stream = None,
@@ -104,10 +109,12 @@ def _tail(
 
     from engine.cli.call import Call
     from engine.cli.views.events import follow
+    from engine.operations.event_filtering import added
     from engine.operations.events import make_filter
 
+    now = time.time()
     wanted = make_filter(
-        now=time.time(),
+        now=now,
         types=type or (),
         aggregate=aggregate,
         stream=stream,
@@ -115,4 +122,4 @@ def _tail(
         origin=origin,
         since=since,
     )
-    asyncio.run(follow(Call(context), wanted, last=last, count=count))
+    asyncio.run(follow(Call(context), added(wanted, where or "", now=now), last=last, count=count))

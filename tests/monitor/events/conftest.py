@@ -14,6 +14,7 @@ from engine import ANY_VERSION, Settings, StreamId
 from engine.operations.project import Project
 from engine.runtime.application import Engine
 from engine.runtime.worker import Worker
+from engine.storage.database import Database
 from tests.support.inprocess import own_settings, working
 
 PLUGIN = """
@@ -101,6 +102,7 @@ class Bank:
         assert isinstance(kind, type)
         async with Engine(self.settings) as engine:
             accounts: Any = engine.repository(kind)
+            found: Any
             for each in cents:
                 found = await accounts.find(account) or kind.new(account)
                 if found.version == 0:
@@ -136,5 +138,7 @@ async def bank(tmp_path: Path, app: str) -> AsyncIterator[Bank]:
 @pytest.fixture
 async def bank_on_postgres(tmp_path: Path, app: str, postgres_url: str) -> AsyncIterator[Bank]:
     """The bank on PostgreSQL."""
-    async with opened(own_settings(tmp_path, app, database=postgres_url), tmp_path) as found:
+    settings = own_settings(tmp_path, app, database=postgres_url)
+    await (await Database.open(settings.database_url, migrate=True)).close()
+    async with opened(settings, tmp_path) as found:
         yield found
