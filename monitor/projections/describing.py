@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.operations.text import visible
 from monitor.drawing.figures import duration, rate
 from monitor.failures.wording import counted
-from monitor.projections.wording import COUNTED, behind, shown_state, trouble
+from monitor.projections.wording import COUNTED, behind_words, shown_state, trouble
 from monitor.reading.lines import EMPTY, Line, Part, columns, line
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def course_lines(course: Course, compared: Comparison | None, now: float, width:
             (
                 ("tables", f"…{visible(copy.suffix)}, version {copy.version}"),
                 ("position", f"{copy.position:,} of {course.log:,}"),
-                ("behind", f"{behind(copy)} events"),
+                ("behind", behind_words(copy)),
                 ("rate", f"{rate(course.rate)} events/s" if course.rate is not None else ""),
                 ("left", duration(copy.behind / course.rate) if course.rate and 0 < copy.behind < COUNTED else ""),
                 ("applied", f"{copy.applied:,}"),

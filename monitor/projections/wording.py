@@ -52,6 +52,11 @@ def behind(copy: CopyState) -> str:
     return count(copy.behind) + ("+" if copy.behind >= COUNTED else "")
 
 
+def behind_words(copy: CopyState) -> str:
+    """The same with its noun."""
+    return f"{behind(copy)} event{'' if copy.behind == 1 else 's'}"
+
+
 def table_columns(app: str) -> list[Column[ProjectionRow]]:
     """The columns of the list."""
     return [
@@ -97,8 +102,8 @@ def _state(row: ProjectionRow) -> Sequence[Cell]:
     found = [Cell(word if word == shown.word else f"{shown.word} {word}", shown.tone)]
     if state.rebuild is not None:
         again = shown_state(state.rebuild)
-        glyph = again.glyph if state.rebuild.state != "running" else "↻"
-        found.append(Cell(f"  {glyph} rebuilding", again.tone if state.rebuild.state != "running" else "info"))
+        stands = state.rebuild.state not in ("running", state.live.state)
+        found.append(Cell(f"  {again.glyph if stands else '↻'} rebuild", again.tone if stands else "info"))
     return found
 
 
@@ -166,7 +171,7 @@ def copy_facts(copy: CopyState, pace: float | None) -> list[tuple[str, str]]:
     lag = f", the oldest for {duration(copy.behind_s)}" if copy.behind and copy.behind_s >= 1 else ""
     return [
         ("position", f"{copy.position:,}"),
-        ("behind", f"{behind(copy)} events{lag}"),
+        ("behind", f"{behind_words(copy)}{lag}"),
         ("rate", f"{rate(pace)} events/s" if pace is not None else UNKNOWN),
         ("applied", f"{copy.applied:,}"),
         ("stale", f"{copy.stale:,}" if copy.stale else ""),
