@@ -225,7 +225,6 @@ async def test_no_byte_of_a_stranger_reaches_the_terminal(tmp_path: Path, size: 
 
         await until(failed, "six failures")
         await misuse(settings, worker)
-        await misuse(settings, worker.database)
         await worker.database.write(furnish)
         program = [sys.executable, "-m", "engine.cli", "--broker", settings.broker, "--database", settings.database]
         (tmp_path / "pyproject.toml").write_text('[tool.warren]\napp = "shop"\nexchange = "shop.events"\n')
