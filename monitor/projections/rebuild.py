@@ -94,10 +94,10 @@ class RebuildPage(Page):
 
     def show(self, found: Course) -> None:
         """Put it into words."""
-        before = self._rebuilt
-        self._course = found
-        if found.state.rebuild is None or before is None or before.suffix != found.state.rebuild.suffix:
-            self._compared = None if found.state.rebuild is None or before is not None else self._compared
+        before, self._course = self._rebuilt, found
+        now = found.state.rebuild
+        if (before and before.suffix) != (now and now.suffix):
+            self._compared = None  # it was of another copy
         self.refresh_bindings()
         width = self.size.width - 6
         self.query_one(Pager).show(

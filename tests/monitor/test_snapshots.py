@@ -66,6 +66,12 @@ SHOTS = (
     Shot("worker", [("6", "1 of 1 workers"), ("enter", "shop.charge")]),
     Shot("audit", [("7", "1 of 4 entries")]),
     Shot("audit-entry", [("7", "1 of 4 entries"), ("j enter", "failures archive")]),
+    Shot("help", [("3", "1 of 4 causes"), ("?", "Bring back what was archived last")]),
+    Shot("palette", [("3", "1 of 4 causes"), (":", "Search for commands"), ("", "Bring back what")]),
+)
+
+#: Those of the log of events, and what begins there.
+LOG_SHOTS = (
     Shot("events", [("8", "1 of 5 events"), ("", "▶ following the newest"), ("j", "2 of 5 events")]),
     Shot("event", [("8", "1 of 5 events"), ("G enter", "traceparent"), ("", "─ Body")]),
     Shot("history", [("8", "1 of 5 events"), ("j j h", "account/a-7   at version 3"), ("j", "2 of 3 versions")]),
@@ -76,8 +82,6 @@ SHOTS = (
     Shot("projections", [("8", "1 of 5 events"), ("P", "1 of 3 projections"), ("j", "2 of 3 projections")]),
     Shot("projection", [("8", "1 of 5 events"), ("P", "of 3 projections"), ("j enter", "it stands at event 4")]),
     Shot("rebuild", [("8", "1 of 5 events"), ("P", "of 3 projections"), ("j j b", "12"), ("", "month end")]),
-    Shot("help", [("3", "1 of 4 causes"), ("?", "Bring back what was archived last")]),
-    Shot("palette", [("3", "1 of 4 causes"), (":", "Search for commands"), ("", "Bring back what")]),
 )
 
 
@@ -97,13 +101,14 @@ async def shop(tmp_path: Path, _clock: None) -> AsyncIterator[Settings]:
         yield settings
 
 
+@pytest.mark.parametrize("shots", [SHOTS, LOG_SHOTS], ids=["failures", "log"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_screens(shop: Settings, size: tuple[int, int]) -> None:
+async def test_screens(shop: Settings, size: tuple[int, int], shots: Sequence[Shot]) -> None:
     wrong: list[str] = []
     async with seated(shop, size=size, clock=lambda: NOW) as seat:
         seat.monitor.source.operator = Operator("anna@web-1")
         await seat.see("● broker", "● database", "1 worker")
-        for shot in SHOTS:
+        for shot in shots:
             await follow(seat, shot.steps)
             wrong += await held(seat, FOLDER / f"{shot.name}-{size[0]}x{size[1]}.txt")
             await go_home(seat)
