@@ -61,7 +61,7 @@ def table_columns(app: str) -> list[Column[ProjectionRow]]:
     """The columns of the list."""
     return [
         Column("name", "PROJECTION", lambda row: _name(row, app), width=28, grow=2, most=48, sort=True),
-        Column("state", "STATE", _state, width=13, grow=1, most=26, sort=True),
+        Column("state", "STATE", _state, width=17, grow=1, most=34, sort=True),
         Column("behind", "BEHIND", _behind, width=7, right=True, sort=True, down=True),
         Column("lag", "LAG", _lag, width=4, right=True, sort=True, down=True),
         Column("rate", "EV/s", lambda row: Cell(rate(row.rate), "" if row.rate else "muted"), width=5, right=True),
