@@ -124,7 +124,7 @@ async def state_at(
 
 def _begin(aggregate: type[Aggregate], stream: StreamId, latest: int, connection: Connection) -> Aggregate:
     """The aggregate at its snapshot, if there is one that fits and is not too late, else before its first event."""
-    found = snapshots.find(connection, stream, schema_of(aggregate))
+    found, _ = snapshots.find(connection, stream, schema_of(aggregate))
     if found is not None and found.version <= latest:
         rows = streams.read(connection, stream, after=found.version - 1, until=found.version)
         if rows and rows[0].event_id == found.event_id:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -11,19 +12,24 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Input, Static
 
-from engine import UsageError
+from engine import BrokerUnavailable, UsageError
 from monitor.drawing.text import plain
 from monitor.failures.wording import counted
 from monitor.frame.page import Page
 from monitor.keys import bindings
 from monitor.reading.pager import Pager
 from monitor.redriving.choice import Choice
+from monitor.redriving.describing import stops_words
 
 if TYPE_CHECKING:
+    from engine.operations.connecting import Broker
     from engine.operations.progress import Options
     from monitor.reading.lines import Line
 
 P = TypeVar("P")
+
+#: Seconds that the broker has to say whether the queues are there.
+PATIENCE = 3.0
 
 
 class CoursePage(Page, Generic[P]):
@@ -45,6 +51,7 @@ class CoursePage(Page, Generic[P]):
     CoursePage .plan--label { width: 12; color: $text-muted; }
     CoursePage .plan--row Input { height: 1; border: none; padding: 0 1; background: $boost; width: 10; }
     CoursePage .plan--row Input:focus { background: $primary 30%; border: none; }
+    CoursePage #stops { padding-left: 1; }
     CoursePage #why { width: 1fr; max-width: 70; }
     CoursePage Choice { height: 1; border: none; padding: 0; background: transparent; margin-left: 2; }
     CoursePage .plan--after { color: $text-muted; padding-left: 2; width: 1fr; }
@@ -60,9 +67,11 @@ class CoursePage(Page, Generic[P]):
         self._again = False
         self._plan: P | None = None
         self._made_for: bool | None = None
+        #: Whether the broker was asked if the queues are there.
+        self._asked = False
 
-    async def make(self, *, again: bool) -> P:
-        """The dry run; `again`: also of what succeeded already."""
+    async def make(self, broker: Broker | None, *, again: bool) -> P:
+        """The dry run; without a `broker` it is not known which queues are there. `again`: also of what succeeded already."""
         raise NotImplementedError
 
     def planned(self, plan: P) -> Sequence[int]:
@@ -84,7 +93,7 @@ class CoursePage(Page, Generic[P]):
     def body(self) -> ComposeResult:
         """The counts, the choices, and two buttons."""
         with VerticalScroll(can_focus=False):
-            yield Static("", classes="plan--title", markup=False)
+            yield Static("Looking at what would go where …", classes="plan--title", markup=False)
             yield Pager(id="counts")
             with Horizontal(classes="plan--row"):
                 yield Static("canary", classes="plan--label", markup=False)
@@ -98,6 +107,9 @@ class CoursePage(Page, Generic[P]):
                 yield Static("", classes="plan--label", markup=False)
                 yield Choice("begin with 1/s, then ten times more at each step", id="ramp", compact=True)
             with Horizontal(classes="plan--row"):
+                yield Static("stop", classes="plan--label", markup=False)
+                yield Static("", id="stops", classes="plan--after", markup=False)
+            with Horizontal(classes="plan--row"):
                 yield Static("why", classes="plan--label", markup=False)
                 yield Input(self._why, id="why", placeholder="for the audit", compact=True)
             yield Static("", classes="plan--wrong", markup=False)
@@ -110,9 +122,20 @@ class CoursePage(Page, Generic[P]):
         if self._made_for is self._again:
             return None
         again = self._again
-        made = await self.make(again=again)
+        made = await self._dry_run(again)
         self._made_for = again
         return made
+
+    async def _dry_run(self, again: bool) -> P:
+        """With what the broker says of the queues; without, where it does not answer: the database knows the rest."""
+        self._asked = self.source.broker_state.word == "up"
+        if self._asked:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    return await self.make(self.source.broker(), again=again)
+            except (BrokerUnavailable, TimeoutError):
+                self._asked = False
+        return await self.make(None, again=again)
 
     def show(self, found: P | None) -> None:
         """The counts, and what is sensible for so many."""
@@ -131,6 +154,9 @@ class CoursePage(Page, Generic[P]):
 
             canary = default_options(number).canary if self.monitor.CANARY is None else self.monitor.CANARY
             self.query_one("#canary", Input).value = str(min(canary, number))
+            self.query_one("#stops", Static).update(
+                plain(f"by itself {stops_words(default_options(number))} of the outcomes")
+            )
             self.query_one("#start" if number else "#cancel", Button).focus()
 
     @on(Button.Pressed, "#cancel")

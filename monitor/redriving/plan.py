@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,12 +9,10 @@ from monitor.redriving.course import CoursePage
 from monitor.redriving.describing import plan_lines
 
 if TYPE_CHECKING:
+    from engine.operations.connecting import Broker
     from engine.operations.progress import Options
     from engine.operations.redrive import Plan
     from monitor.reading.lines import Line
-
-#: Seconds that the broker has to say whether the queues are there.
-PATIENCE = 3.0
 
 
 class PlanPage(CoursePage["Plan"]):
@@ -27,15 +24,11 @@ class PlanPage(CoursePage["Plan"]):
         super().__init__(len(ids), why=why)
         self._ids = tuple(ids)
 
-    async def make(self, *, again: bool) -> Plan:
+    async def make(self, broker: Broker | None, *, again: bool) -> Plan:
         """What would go back to its queue."""
         from engine.operations import redrive
         from engine.operations.failures import Filter
 
-        try:
-            broker = self.source.broker()
-        except Exception:
-            broker = None  # the plan says what the database knows
         return await redrive.plan(self.source.database(), broker, Filter(ids=self._ids), again=again)
 
     def planned(self, plan: Plan) -> Sequence[int]:
@@ -44,7 +37,7 @@ class PlanPage(CoursePage["Plan"]):
 
     def lines(self, plan: Plan) -> list[Line]:
         """How many go where, and why others do not."""
-        return plan_lines(plan)
+        return plan_lines(plan, asked=self._asked)
 
     def where(self, plan: Plan) -> Sequence[str]:
         """Their queues."""

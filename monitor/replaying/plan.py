@@ -11,6 +11,7 @@ from monitor.reading.lines import EMPTY, Line, Part, Role, line
 from monitor.redriving.course import CoursePage
 
 if TYPE_CHECKING:
+    from engine.operations.connecting import Broker
     from engine.operations.progress import Options
     from engine.operations.replay import Plan, Target
 
@@ -28,15 +29,11 @@ class ReplayPage(CoursePage["Plan"]):
         self._positions = tuple(positions)
         self._target = target
 
-    async def make(self, *, again: bool) -> Plan:
+    async def make(self, broker: Broker | None, *, again: bool) -> Plan:
         """What would be sent to the handler once more."""
         from engine.operations import replay
         from engine.operations.events import EventFilter
 
-        try:
-            broker = self.source.broker()
-        except Exception:
-            broker = None  # the plan says what the database knows
         wanted = EventFilter(positions=self._positions)
         return await replay.plan(self.source.database(), broker, wanted, self._target)
 
