@@ -17,6 +17,8 @@ Every adapter passes `engine.testing.conformance`. The contract:
   and restores its subscriptions. A queue that fails never disturbs another queue.
 * `replies` opens a way for requests: it puts a `reply_to` into what it publishes, and what is published
   to `""` under that name comes to `receive`, at most once, without an ack. With its connection it is lost.
+* A queue of `x-queue-type` stream is a log: bound and published to as any other, read and never consumed. Offsets
+  only grow, with gaps; retention (`x-max-age`, `x-max-length-bytes`) drops whole segments at its beginning.
 * `listen` makes a queue bound to patterns, which goes with this connection; its deliveries need no ack. After
   a reconnect it is made again, and `missed` is called: what was published meanwhile is lost to it.
 * Every call ends within its time-out, raising `BrokerUnavailable`, never `CancelledError`.
@@ -24,7 +26,7 @@ Every adapter passes `engine.testing.conformance`. The contract:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from engine.errors import BrokerError
@@ -37,6 +39,20 @@ class Depth(NamedTuple):
 
     ready: int
     consumers: int
+
+
+class Span(NamedTuple):
+    """The offsets of a stream from `first` up to `next`, which is still to be written; equal where it holds nothing."""
+
+    first: int
+    next: int
+
+
+class Entry(NamedTuple):
+    """An entry of a stream; its delivery needs no ack."""
+
+    offset: int
+    delivery: Delivery
 
 
 class Subscription(Protocol):
@@ -91,6 +107,15 @@ class Broker(Protocol):
 
     async def depths(self, queues: Sequence[str]) -> dict[str, Depth | None]:
         """The depth of each queue, None where it is missing. Changes nothing."""
+
+    async def span(self, stream: str, since: float | None = None) -> Span:
+        """What a stream holds, or holds since a time (seconds since the epoch), which may begin a little early; or `QueueMissing`."""
+
+    def read(self, stream: str, offset: int, *, prefetch: int = 250) -> AsyncGenerator[Entry, None]:
+        """Entries from an offset on, or from the first above it that is kept, waiting for more without end.
+
+        Raises `QueueMissing`, and `BrokerUnavailable` when the connection goes: read on behind the last entry then.
+        """
 
     async def get(self, queue: str) -> Message | None:
         """Take one message off a queue at once, acked. For tools and tests."""

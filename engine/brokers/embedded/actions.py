@@ -12,6 +12,7 @@ from engine.brokers.embedded.consumers import TAKE_AT_ONCE, Consumer, Receiver
 from engine.brokers.embedded.encoding import Row, decode
 from engine.brokers.embedded.session import Session
 from engine.brokers.embedded.store import Held, Standing
+from engine.brokers.embedded.streams import Log
 from engine.errors import BrokerError, QueueMissing
 from engine.model.message import Message
 from engine.model.topology import Topology
@@ -141,6 +142,10 @@ def depths(session: Session, names: Sequence[str]) -> dict[str, Depth | None]:
             found[name] = None
             continue
         own = len(session.consumers.by_queue.get(queue.id, ()))
+        if queue.stream is not None:
+            first, after = Log(session.connection).span(queue)
+            found[name] = Depth(after - first, 0)
+            continue
         found[name] = Depth(session.store.count(queue.id), own + session.consumers.others.get(queue.id, 0))
     return found
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from engine.brokers.base import Depth
-from engine.brokers.embedded import actions
+from engine.brokers.base import Depth, Entry, Span
+from engine.brokers.embedded import actions, streams
 from engine.brokers.embedded.consumers import Batch
 from engine.brokers.embedded.encoding import encode
 from engine.brokers.embedded.replies import EmbeddedReplies
@@ -26,6 +26,8 @@ from engine.model.topology import Difference, Topology
 
 #: How long a call waits for its answer, in seconds.
 TIMEOUT: Final = 10.0
+#: Seconds between two looks for new entries of a stream.
+LOOK: Final = 0.05
 
 
 class EmbeddedBroker:
@@ -144,6 +146,23 @@ class EmbeddedBroker:
         """The depth of each queue, None where it is missing."""
         found: dict[str, Depth | None] = await self.ask(partial(actions.depths, names=queues), reads=True)
         return found
+
+    async def span(self, stream: str, since: float | None = None) -> Span:
+        """What a stream holds, or holds since a time; raises `QueueMissing`. Changes nothing."""
+        found: Span = await self.ask(partial(streams.span, name=stream, since=since), reads=True)
+        return found
+
+    async def read(self, stream: str, offset: int, *, prefetch: int = 250) -> AsyncGenerator[Entry, None]:
+        """The entries of a stream from an offset on, without end."""
+        number: int | None = None
+        while True:
+            work = partial(streams.entries, name=stream, number=number, offset=offset, limit=prefetch)
+            number, found = await self.ask(work, reads=True)
+            for entry in found:
+                offset = entry.offset + 1
+                yield entry
+            if not found:
+                await asyncio.sleep(LOOK)
 
     async def get(self, queue: str) -> Message | None:
         """Take one message off a queue at once, acked; raises `QueueMissing`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +12,26 @@ from typing import Final
 from engine.errors import QueueMissing, TopologyMismatch
 from engine.model.topology import Binding, Difference, Exchange, Queue, Topology, compare, topic_matches
 
+#: The size of a stream's segment where none is given, as in RabbitMQ, and its units of age in seconds.
+SEGMENT_BYTES: Final = 500_000_000
+_AGES: Final = {"Y": 365 * 86400, "M": 30 * 86400, "D": 86400, "h": 3600, "m": 60, "s": 1}
+
 #: So many routes are remembered; keys with ids in them are without end.
 MAX_ROUTES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """How long a stream keeps its entries: `max_age` in seconds, sizes in bytes; None for ever."""
+
+    max_age: float | None
+    max_bytes: int | None
+    segment_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class QueueInfo:
-    """A queue and what its arguments mean here. `ttl` is in seconds."""
+    """A queue and what its arguments mean here. `ttl` is in seconds; `stream` is None unless it is one."""
 
     id: int
     name: str
@@ -28,6 +42,7 @@ class QueueInfo:
     limit: int | None
     dead_letter_exchange: str | None
     dead_letter_key: str | None
+    stream: StreamInfo | None = None
 
 
 class Catalog:
@@ -166,6 +181,19 @@ def _queue_info(number: int, name: str, arguments: Mapping[str, str | int]) -> Q
         _number(name, arguments, "x-delivery-limit"),
         None if exchange is None else str(exchange),
         None if key is None else str(key),
+        _stream_info(name, arguments) if arguments.get("x-queue-type") == "stream" else None,
+    )
+
+
+def _stream_info(name: str, arguments: Mapping[str, str | int]) -> StreamInfo:
+    age = arguments.get("x-max-age")
+    found = None if age is None else re.fullmatch(r"([0-9]+)([YMDhms])", str(age))
+    if age is not None and found is None:
+        raise TopologyMismatch(f"The stream {name!r} cannot have x-max-age = {age!r}: it is such as 7D or 12h.")
+    return StreamInfo(
+        None if found is None else int(found[1]) * _AGES[found[2]],
+        _number(name, arguments, "x-max-length-bytes"),
+        _number(name, arguments, "x-stream-max-segment-size-bytes") or SEGMENT_BYTES,
     )
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from engine.brokers.embedded.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, TEMPORARY
+from engine.brokers.embedded.schema import APPLICATION_ID, LATER, SCHEMA, SCHEMA_VERSION
 from engine.errors import BrokerUnavailable
 
 #: How long SQLite itself waits for a lock that a stranger to `turn` holds, in seconds.
@@ -139,8 +139,11 @@ class BrokerFile:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.execute("COMMIT")
-        elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'temporary'").fetchone():
-            connection.execute(TEMPORARY)
+        else:
+            there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            for name, statement in LATER.items():
+                if name not in there:
+                    connection.execute(statement)
         self._inode = self.path.stat().st_ino
 
     def replaced(self) -> bool:

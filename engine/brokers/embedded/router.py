@@ -8,6 +8,7 @@ from typing import Final
 from engine.brokers.embedded.catalog import Catalog, QueueInfo
 from engine.brokers.embedded.encoding import Row
 from engine.brokers.embedded.store import LIMBO, Held, Store
+from engine.brokers.embedded.streams import Log
 from engine.errors import BrokerError, ExchangeMissing, PublishRefused, Unroutable
 
 #: So many entries expire in one transaction.
@@ -20,20 +21,32 @@ class Router:
     def __init__(self, store: Store, catalog: Catalog) -> None:
         self._store = store
         self._catalog = catalog
+        self._log = Log(store.connection)
         self.touched: set[int] = set()
 
     def publish(self, rows: Sequence[tuple[Row, bool]], now: float) -> list[BrokerError | None]:
         """Write messages (with whether each is mandatory) to their queues; why one was not written."""
         lengths: dict[int, int] = {}
         routed: list[tuple[Row, Sequence[QueueInfo]]] = []
+        logged: dict[int, list[Row]] = {}
         answers: list[BrokerError | None] = []
         for row, mandatory in rows:
             queues = self._catalog.route(row[0], row[1])
             error = self._refusal(row, queues, lengths) if queues else self._unroutable(row, mandatory)
             answers.append(error)
-            if error is None and queues:
-                routed.append((row, queues))
-                self.touched.update(queue.id for queue in queues)
+            if error is not None or not queues:
+                continue
+            if any(queue.stream is not None for queue in queues):
+                for queue in queues:
+                    if queue.stream is not None:
+                        logged.setdefault(queue.id, []).append(row)
+                queues = tuple(queue for queue in queues if queue.stream is None)
+                if not queues:
+                    continue
+            routed.append((row, queues))
+            self.touched.update(queue.id for queue in queues)
+        for number, entries in logged.items():
+            self._log.append(self._catalog.by_id[number], entries, now)
         if routed:
             self._store.add(routed, now)
             self._trim(lengths, now)

@@ -20,8 +20,26 @@ APPLICATION_ID: Final = 0x5752424B
 #: Kept in `PRAGMA user_version`.
 SCHEMA_VERSION: Final = 1
 
-#: Queues that go with a connection. Files from before have it made when they are opened.
+#: Queues that go with a connection.
 TEMPORARY: Final = "CREATE TABLE IF NOT EXISTS temporary (queue INTEGER PRIMARY KEY, connection INTEGER NOT NULL)"
+
+#: Streams have copies of their own, and no entries in `ready`. A segment has the offsets from `first` up to `next`; its
+#: `bytes` are those of headers and bodies.
+SEGMENTS: Final = """CREATE TABLE IF NOT EXISTS segments (
+    queue INTEGER NOT NULL, first INTEGER NOT NULL, next INTEGER NOT NULL, bytes INTEGER NOT NULL, newest REAL NOT NULL,
+    PRIMARY KEY (queue, first)
+) WITHOUT ROWID"""
+ENTRIES: Final = """CREATE TABLE IF NOT EXISTS entries (
+    queue INTEGER NOT NULL, position INTEGER NOT NULL, time REAL NOT NULL,
+    exchange TEXT NOT NULL, routing_key TEXT NOT NULL,
+    message_id TEXT, correlation_id TEXT, type TEXT, app_id TEXT,
+    content_type TEXT, content_encoding TEXT, reply_to TEXT, timestamp INTEGER,
+    headers TEXT, body BLOB NOT NULL,
+    PRIMARY KEY (queue, position)
+) WITHOUT ROWID"""
+
+#: Tables that files from before have made when they are opened.
+LATER: Final = {"temporary": TEMPORARY, "segments": SEGMENTS, "entries": ENTRIES}
 
 SCHEMA: Final = (
     """CREATE TABLE state (
@@ -63,7 +81,7 @@ SCHEMA: Final = (
         PRIMARY KEY (queue, position)
     ) WITHOUT ROWID""",
     "CREATE INDEX expiring ON ready (expires) WHERE expires IS NOT NULL",
-    TEMPORARY,
+    *LATER.values(),
     """CREATE TABLE unacked (
         position INTEGER PRIMARY KEY,
         connection INTEGER NOT NULL, queue INTEGER NOT NULL,

@@ -283,7 +283,7 @@ class Store:
             "DELETE FROM unacked WHERE queue = ? RETURNING content, shared", (queue,)
         ).fetchall()
         self.release(chain(waiting, out))
-        for table in ("bindings", "consumers", "temporary"):
+        for table in ("bindings", "consumers", "temporary", "entries", "segments"):
             self.connection.execute(f"DELETE FROM {table} WHERE queue = ?", (queue,))
         self.connection.execute("DELETE FROM queues WHERE id = ?", (queue,))
         return len(waiting)

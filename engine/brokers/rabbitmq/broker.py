@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
-from engine.brokers.base import Depth
+from engine.brokers.base import Depth, Entry, Span
 from engine.brokers.rabbitmq import options
 from engine.brokers.rabbitmq.control import Control
 from engine.brokers.rabbitmq.declare import check_name, joined, part_for
@@ -18,6 +18,7 @@ from engine.brokers.rabbitmq.listener import RabbitListener
 from engine.brokers.rabbitmq.permissions import may_write
 from engine.brokers.rabbitmq.publisher import Publisher
 from engine.brokers.rabbitmq.replies import RabbitReplies
+from engine.brokers.rabbitmq.streams import Streams
 from engine.brokers.rabbitmq.subscription import RabbitSubscription
 from engine.errors import BrokerError, BrokerUnavailable, TopologyMismatch
 from engine.model.message import Delivery, Message, Publication
@@ -54,6 +55,8 @@ class RabbitBroker:
         self._publishing = Link(
             self.options, f"warren {app} publisher", lost=self._link_lost, restored=self._publishing_restored
         )
+        self._reading = Link(self.options, f"warren {app} streams", lost=lambda _, __: None, restored=lambda _: None)
+        self._streams = Streams(self._reading, timeout=timeout)
         self._control = Control(self._consuming, timeout=timeout)
         self._publisher = Publisher(self._publishing, self._has_exchange, timeout=timeout)
         self._subscriptions: set[RabbitSubscription] = set()
@@ -87,7 +90,7 @@ class RabbitBroker:
         await asyncio.gather(*(each.close() for each in list(self._subscriptions)))
         await asyncio.gather(*(each.close() for each in list(self._replies)))
         await self._control.close()
-        await asyncio.gather(self._consuming.close(), self._publishing.close())
+        await asyncio.gather(self._consuming.close(), self._publishing.close(), self._reading.close())
 
     async def declare(self, topology: Topology) -> None:
         """Make what is missing; raises `TopologyMismatch` where arguments differ, or `AccessRefused`."""
@@ -158,6 +161,16 @@ class RabbitBroker:
     async def depths(self, queues: Sequence[str]) -> dict[str, Depth | None]:
         """The depth of each queue, None where it is missing. Changes nothing."""
         return await self._control.depths(queues)
+
+    async def span(self, stream: str, since: float | None = None) -> Span:
+        """What a stream holds, or holds since a time; raises `QueueMissing`. Changes nothing."""
+        check_name("stream", stream)
+        return await self._streams.span(stream, since)
+
+    def read(self, stream: str, offset: int, *, prefetch: int = 250) -> AsyncGenerator[Entry, None]:
+        """The entries of a stream from an offset on, without end."""
+        check_name("stream", stream)
+        return self._streams.read(stream, offset, prefetch)
 
     async def get(self, queue: str) -> Message | None:
         """Take one message off a queue at once, acked; raises `QueueMissing`."""

@@ -31,6 +31,7 @@ from engine.testing.conformance import (
     publishing,
     requests,
     routing,
+    streams,
 )
 from engine.testing.conformance.bed import Check, Make, NotConforming
 
@@ -46,6 +47,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *deadletters.CHECKS,
     *delays.CHECKS,
     *requests.CHECKS,
+    *streams.CHECKS,
     *load.CHECKS,
 )
 
