@@ -3,8 +3,9 @@
     events (topic) ──pattern──▶ <queue> ──<app>.dlx (direct)──▶ <queue>.dlq
     <app>.delay.<d> (TTL d) ──▶ <app>.due ──<app>.dlx──▶ <app>.due.dlq
     events (topic) ──journal's patterns──▶ <app>.journal ──<app>.dlx──▶ <app>.journal.dlq
+                                     or ──▶ <app>.journal.stream (a stream: a log, read and never consumed)
 
-Every queue is a quorum queue. What dead-letters does so at least once, which RabbitMQ
+Every queue but the stream is a quorum queue. What dead-letters does so at least once, which RabbitMQ
 grants only with `reject-publish` (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering).
 """
 
@@ -16,6 +17,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from engine.errors import ConfigurationError, PluginError
 from engine.model.delay import RUNGS, rung_queue
+from engine.settings import Kept
 
 #: After so many deliveries a message is dead-lettered: a backstop against loops.
 DELIVERY_LIMIT: Final = 1000
@@ -31,6 +33,12 @@ LONGEST_QUERY: Final = 300
 MOST_QUERIES: Final = 100_000
 #: How often a query is delivered again after its worker died or lost the broker.
 QUERY_DELIVERIES: Final = 2
+
+#: How the name of the journal's stream ends.
+STREAM_SUFFIX: Final = ".journal.stream"
+#: Retention drops whole segments of a stream: so many hold what it may have, but none is larger than this in bytes.
+SEGMENTS: Final = 20
+MAX_SEGMENT: Final = 500_000_000
 
 #: The longest name or routing key in bytes, and of a queue that has a dead-letter queue beside it.
 MAX_NAME: Final = 255
@@ -111,13 +119,23 @@ def journal_name(app: str) -> str:
     return f"{app}.journal"
 
 
+def stream_name(app: str) -> str:
+    """The stream that has the journal where it does not go into the database."""
+    return f"{app}{STREAM_SUFFIX}"
+
+
+def is_stream(queue: Queue) -> bool:
+    """Whether a queue is a log, which is read and never consumed."""
+    return queue.arguments.get("x-queue-type") == "stream"
+
+
 def handler_topology(app: str, routes: Sequence[Route]) -> Topology:
     """What the handlers need: their exchanges, and a queue each with its dead-letter queue.
 
     Raises `PluginError` for a pattern or name that cannot be, and for a queue that two routes claim.
     """
     _dead_letter_exchange(app)
-    reserved = {due_name(app), journal_name(app), *(rung_queue(app, ms) for ms in RUNGS)}
+    reserved = {due_name(app), journal_name(app), stream_name(app), *(rung_queue(app, ms) for ms in RUNGS)}
     for route in routes:
         if route.queue in reserved or route.queue.endswith(".dlq"):
             raise PluginError(
@@ -126,19 +144,36 @@ def handler_topology(app: str, routes: Sequence[Route]) -> Topology:
     return _routed(app, routes)
 
 
-def journal_topology(app: str, exchange: str, patterns: Sequence[str]) -> Topology:
-    """The queue that takes events of these patterns for the log; nothing without patterns.
+def journal_topology(app: str, exchange: str, patterns: Sequence[str], stream: Kept | None = None) -> Topology:
+    """The queue that takes events of these patterns for the log, or the stream that is the log; nothing without patterns.
 
     Raises `ConfigurationError` for a pattern that cannot be.
     """
     if not patterns:
         return Topology()
     try:
+        if stream is not None:
+            return _logged(stream_name(app), exchange, patterns, stream)
         return _routed(app, [Route(journal_name(app), exchange, patterns)])
     except PluginError as error:
         raise ConfigurationError(
             f"The setting journal: {error.message}", hint=error.hint or 'For example journal = ["order.*"].'
         ) from None
+
+
+def _logged(stream: str, exchange: str, patterns: Sequence[str], kept: Kept) -> Topology:
+    check_queue_name(stream)
+    check_exchange_name(exchange)
+    for pattern in patterns:
+        check_pattern(pattern)
+    arguments: dict[str, str | int] = {
+        "x-queue-type": "stream",
+        "x-max-age": f"{round(kept.days * 86400)}s",
+        "x-max-length-bytes": kept.max_bytes,
+        "x-stream-max-segment-size-bytes": min(kept.max_bytes // SEGMENTS, MAX_SEGMENT),
+    }
+    bindings = tuple(Binding(exchange, stream, pattern) for pattern in dict.fromkeys(patterns))
+    return Topology((Exchange(exchange),), (Queue(stream, arguments),), bindings)
 
 
 def query_topology(queues: Sequence[str]) -> Topology:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from engine.brokers.base import Broker, Depth
 from engine.errors import BrokerError, UsageError
-from engine.model.topology import NO_DELIVERY_LIMIT, Arguments, Binding, Queue, Topology
+from engine.model.topology import NO_DELIVERY_LIMIT, Arguments, Binding, Queue, Topology, is_stream
 from engine.operations.moving import GROUP, ROUNDS, Moved, keep_all, pump
 from engine.operations.operator import Operator
 from engine.operations.workers import living
@@ -65,6 +65,10 @@ def part(topology: Topology, queue: str) -> Topology:
     if not queues:
         raise UsageError(
             f"no handler here asks for the queue {queue}", hint="`warren topology show --all` lists what they ask for."
+        )
+    if is_stream(queues[0]):
+        raise UsageError(
+            f"{queue} is a stream: what is in it cannot be moved", hint="`warren topology diff` says what can be done."
         )
     bindings = tuple(each for each in topology.bindings if each.queue == queue)
     sources = {each.exchange for each in bindings}

@@ -15,6 +15,7 @@ from engine.model.topology import dlq_name, journal_name
 from engine.operations.operator import Operator
 from engine.operations.workers import living
 from engine.operations.writing import write
+from engine.settings import Kept
 from engine.storage import audit, pauses, workers
 from engine.storage.database import Database
 from engine.storage.workers import JOURNAL, DeclaredQueue, Worker
@@ -36,7 +37,10 @@ class Orphan(NamedTuple):
     def advice(self) -> str:
         """The commands that put it right."""
         if self.handler == JOURNAL:
-            return f"The setting `journal` names no patterns here. Name them, or delete it: `warren topology delete {self.queue}`."
+            return (
+                f"Nobody takes from it: the setting `journal` names no patterns here, or `journal_to` is stream. Set them otherwise until it is empty, "
+                f"or delete it: `warren topology delete {self.queue}`."
+            )
         return (
             f"It was declared for {self.handler}. If the handler was renamed: `warren topology move {self.queue} "
             f'{self.heir or "NEW"}`, or give it queue="{self.queue}". Then, or if it is gone: '
@@ -80,17 +84,26 @@ def owned_by(
     alive: Sequence[Worker],
     declared: Sequence[DeclaredQueue],
     journal: Sequence[str] = (),
+    stream: Kept | None = None,
 ) -> dict[str, tuple[str, ...]]:
-    """The queues of these handlers and of living workers, with their patterns; `journal` are those of the setting."""
+    """The queues of these handlers and of living workers, with their patterns; `journal` are those of the setting.
+
+    With `stream` the journal does not go into its queue.
+    """
     patterns = {queue.queue: queue.patterns for queue in declared}
     owned = {queue: patterns.get(queue, ()) for worker in alive for queue in worker.info.get("handlers", ())}
-    if journal:
+    if journal and stream is None:
         owned[journal_name(app)] = tuple(journal)
     return {**owned, **{spec.queue_for(app): tuple(spec.patterns) for spec in specs}}
 
 
 async def look(
-    database: Database, broker: Broker, app: str, specs: Sequence[HandlerSpec], journal: Sequence[str] = ()
+    database: Database,
+    broker: Broker,
+    app: str,
+    specs: Sequence[HandlerSpec],
+    journal: Sequence[str] = (),
+    stream: Kept | None = None,
 ) -> list[Orphan]:
     """The orphans of an application. Changes nothing."""
     ids = frozenset(await living(database, app))
@@ -102,7 +115,7 @@ async def look(
     declared, alive = await database.read(read)
     names = [queue.queue for queue in declared]
     depths = await broker.depths([*names, *map(dlq_name, names)])
-    return find(declared, owned_by(app, specs, alive, declared, journal), depths)
+    return find(declared, owned_by(app, specs, alive, declared, journal, stream), depths)
 
 
 class Deletion(NamedTuple):

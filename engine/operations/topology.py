@@ -8,17 +8,20 @@ from dataclasses import replace
 from engine.brokers.base import Broker
 from engine.model.delay import RUNGS, rung_queue
 from engine.model.handler import HandlerSpec
-from engine.model.topology import Difference, Topology, due_name
+from engine.model.topology import STREAM_SUFFIX, Difference, Topology, due_name
 from engine.operations.operator import Operator
 from engine.runtime.wanted import topology
+from engine.settings import Kept
 
 
-def wanted(app: str, specs: Sequence[HandlerSpec], exchange: str, journal: Sequence[str] = ()) -> Topology:
+def wanted(
+    app: str, specs: Sequence[HandlerSpec], exchange: str, journal: Sequence[str] = (), stream: Kept | None = None
+) -> Topology:
     """All that a worker with these handlers declares.
 
-    `exchange` is for handlers that name none, and for the journal, whose patterns are `journal`.
+    `exchange` is for handlers that name none, and for the journal, whose patterns are `journal`; `stream` has them go to a stream.
     """
-    return topology(app, specs, exchange, journal)
+    return topology(app, specs, exchange, journal, stream)
 
 
 async def apply(broker: Broker, topology: Topology, *, operator: Operator) -> None:
@@ -45,6 +48,12 @@ def advice(difference: Difference) -> str:
         return (
             f"The exchange {difference.name} cannot be changed in place. Name another one (setting `exchange`, or exchange= of "
             "the handler), or stop its publishers, delete it, and run `warren topology apply`."
+        )
+    if difference.name.endswith(STREAM_SUFFIX):
+        return (
+            f"The stream {difference.name} keeps what it was declared with. Set `stream_retention` and `stream_max_bytes` as they were; on "
+            "RabbitMQ a policy (max-age, max-length-bytes) can shorten it. Or delete it, with the events in it: "
+            f"`warren topology delete {difference.name}`; then a worker declares it anew."
         )
     return (
         f"The queue {difference.name} cannot be changed in place. Stop the workers and run `warren topology migrate "

@@ -16,12 +16,15 @@ from engine.model.topology import (
     merge,
     query_topology,
 )
+from engine.settings import Kept
 
 
-def topology(app: str, specs: Sequence[HandlerSpec], exchange: str, journal: Sequence[str] = ()) -> Topology:
+def topology(
+    app: str, specs: Sequence[HandlerSpec], exchange: str, journal: Sequence[str] = (), stream: Kept | None = None
+) -> Topology:
     """All that a worker with these handlers needs on the broker.
 
-    `exchange` is for handlers that name none, and for the journal, whose patterns are `journal`.
+    `exchange` is for handlers that name none, and for the journal, whose patterns are `journal`; `stream` has them go to a stream.
     """
     owners = assign_queues(app, specs)
     routes = [
@@ -39,5 +42,5 @@ def topology(app: str, specs: Sequence[HandlerSpec], exchange: str, journal: Seq
         handler_topology(app, routes),
         delay_topology(app),
         query_topology([queue for queue, spec in owners.items() if spec.role is Role.QUERY]),
-        journal_topology(app, exchange, journal),
+        journal_topology(app, exchange, journal, stream),
     )

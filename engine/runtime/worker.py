@@ -103,7 +103,7 @@ class Worker:
         #: Whether the broker is connected, as far as is known.
         self.broker_up = False
         self.consumers: list[Consumer] = []
-        self.topology = topology(settings.app, self.specs, settings.exchange, settings.journal)
+        self.topology = topology(settings.app, self.specs, settings.exchange, settings.journal, settings.stream)
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -206,7 +206,7 @@ class Worker:
             broker, database, settings.app, self.dead_letters, declare_again=self.relay.declare_again
         )
         self.journal: Journal | None = None
-        if settings.journal:
+        if settings.journal and settings.stream is None:
             self.journal = Journal(
                 broker,
                 database,

@@ -9,19 +9,26 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.errors import ConfigurationError
 from engine.settings.project import Project, find_project
 from engine.settings.urls import EMBEDDED, SQLITE, redact
 from engine.settings.values import FIELDS, is_app
 
-__all__ = ("DEFAULT_APP", "Project", "Settings", "find_project", "redact")
+__all__ = ("DEFAULT_APP", "Kept", "Project", "Settings", "find_project", "redact")
 
 #: The application's name where nobody gave one: queues begin with it.
 DEFAULT_APP = "warren"
 
 _ENVIRONMENT = "WARREN_"
+
+
+class Kept(NamedTuple):
+    """How long the journal's stream keeps an event: so many days, and as long as all of it has so many bytes."""
+
+    days: float
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +38,9 @@ class Settings:
     `max_body` is in bytes, `drain_timeout` in seconds. `retention`: days for which it is remembered that a
     message was handled, so that a copy of it is known for one. An empty `database` and `embedded://`
     mean files in the project's `.warren`. `event_log`: write what is emitted to the log of events, where it stays for
-    `event_retention` days, or as many as `event_retention_of` has for the first topic pattern that matches; `journal`: topic patterns of events that are logged whoever publishes them. `circuit` is how
+    `event_retention` days, or as many as `event_retention_of` has for the first topic pattern that matches; `journal`: topic patterns of events that are logged whoever publishes them. With
+    `journal_to` "stream" those go to a stream of the broker in place of the "database", where they stay for `stream_retention` days and as
+    long as it has no more than `stream_max_bytes`. `circuit` is how
     many failures in a row, of one cause, have a queue left alone for a while; 0 never. `migrate`: bring the database up to date when it is
     opened; by default for SQLite only. `read_only`: the command line and the monitor change nothing. `mask`: hide
     secrets where messages are shown: fields with these names besides the usual ones, and what these regular
@@ -53,6 +62,9 @@ class Settings:
     event_retention: float = 30.0
     event_retention_of: Mapping[str, float] = field(default_factory=dict)
     journal: tuple[str, ...] = ()
+    journal_to: str = "database"
+    stream_retention: float = 30.0
+    stream_max_bytes: int = 10_000_000_000
     circuit: int = 20
     traces: bool = False
     migrate: bool = True
@@ -95,6 +107,11 @@ class Settings:
     def database_url(self) -> str:
         """The database's URL; a SQLite one has an absolute path."""
         return self.database or f"{SQLITE}{self.project.warren_dir / 'warren.db'}"
+
+    @property
+    def stream(self) -> Kept | None:
+        """How long the journal's stream keeps events; None where the journal writes to the database."""
+        return Kept(self.stream_retention, self.stream_max_bytes) if self.journal_to == "stream" else None
 
     @property
     def broker_shown(self) -> str:

@@ -15,6 +15,8 @@ from engine.settings.urls import broker_url, database_url
 Read: TypeAlias = Callable[[Any, str, Path], Any]
 
 _APP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+#: The smallest and the largest size of a stream, in bytes.
+MIN_STREAM, MAX_STREAM = 1_000_000, 10**15
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -148,6 +150,16 @@ def _days_by_pattern(value: Any, where: str, base: Path) -> Mapping[str, float]:
     return {str(pattern): _days(days, f"{where}: {pattern}", base) for pattern, days in value.items()}
 
 
+def _size(value: Any, where: str, _base: Path) -> int:
+    number = _number(value, where)
+    if number != int(number) or not MIN_STREAM <= number <= MAX_STREAM:
+        raise ConfigurationError(
+            f"{where}={number:g} is not a whole number of bytes from 1 MB on",
+            hint="For example 50_000_000_000 (50 GB).",
+        )
+    return int(number)
+
+
 def _count(value: Any, where: str, _base: Path) -> int:
     number = _number(value, where)
     if number != int(number) or not 0 <= number <= 1_000_000:
@@ -203,6 +215,9 @@ FIELDS: Mapping[str, Read] = {
     "event_retention": _days,
     "event_retention_of": _days_by_pattern,
     "journal": _patterns,
+    "journal_to": _choice("database", "stream"),
+    "stream_retention": _days,
+    "stream_max_bytes": _size,
     "circuit": _count,
     "traces": _flag,
     "migrate": _flag,

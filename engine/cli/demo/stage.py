@@ -170,7 +170,9 @@ class Stage:
     async def _clear(self, broker: Broker) -> None:
         if self.settings.broker_url.startswith("embedded:"):
             return  # it goes with the folder
-        wanted = topology(self.settings.app, self.specs, self.settings.exchange, self.settings.journal)
+        wanted = topology(
+            self.settings.app, self.specs, self.settings.exchange, self.settings.journal, self.settings.stream
+        )
         with contextlib.suppress(BrokerError):
             for queue in wanted.queues:
                 await broker.delete_queue(queue.name)

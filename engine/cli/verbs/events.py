@@ -8,7 +8,19 @@ import typer
 
 from engine.cli.grammar import Command, Group, examples
 from engine.cli.verbs import event_files
-from engine.cli.verbs.event_options import Aggregate, Correlation, Origin, Since, Stream, Type, Until, Where
+from engine.cli.verbs.event_options import (
+    Aggregate,
+    Correlation,
+    FromStream,
+    Offset,
+    Origin,
+    Since,
+    Stream,
+    Type,
+    Until,
+    Where,
+    check_offset,
+)
 
 NAME = "events"
 
@@ -25,6 +37,7 @@ def build() -> typer.Typer:
     )
     listing = examples(
         "warren events list",
+        "warren events list --from-stream --since 2h",
         "warren events list --type 'order.*' --since 2h",
         "warren events list --aggregate order/42 --json",
         "warren events list --where 'stream:account newer:2h \"o-17\"'",
@@ -52,18 +65,21 @@ def _list(
     before: Annotated[
         int | None, typer.Option("--before", metavar="POSITION", min=1, help="Go on below this position.")
     ] = None,
+    from_stream: FromStream = False,
+    offset: Offset = None,
 ) -> None:
     """List events, the newest first. With --json their payloads too."""
     import asyncio
     import time
 
     from engine.cli.call import Call
+    from engine.cli.views import stream_events
     from engine.cli.views.events import show_list
     from engine.operations.event_filtering import added
     from engine.operations.events import make_filter
 
     now = time.time()
-    wanted = make_filter(
+    asked = make_filter(
         now=now,
         types=type or (),
         aggregate=aggregate,
@@ -73,20 +89,33 @@ def _list(
         since=since,
         until=until,
     )
-    asyncio.run(show_list(Call(context), added(wanted, where or "", now=now), limit=limit, before=before))
+    wanted = added(asked, where or "", now=now)
+    check_offset(offset, from_stream)
+    if from_stream:
+        asyncio.run(stream_events.show_list(Call(context), wanted, limit=limit, offset=offset, before=before))
+    else:
+        asyncio.run(show_list(Call(context), wanted, limit=limit, before=before))
 
 
 def _show(
     context: typer.Context,
-    event: Annotated[str, typer.Argument(metavar="EVENT", show_default=False, help="Its position, or its id.")],
+    event: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVENT", show_default=False, help="Its position, or its id; with --from-stream its offset."
+        ),
+    ],
+    from_stream: FromStream = False,
 ) -> None:
     """Show one event with its payload."""
     import asyncio
 
     from engine.cli.call import Call
+    from engine.cli.views import stream_events
     from engine.cli.views.events import show_one
 
-    asyncio.run(show_one(Call(context), event))
+    show = stream_events.show_one if from_stream else show_one
+    asyncio.run(show(Call(context), event))
 
 
 def _tail(
@@ -102,18 +131,21 @@ def _tail(
     count: Annotated[
         int | None, typer.Option("--count", metavar="N", min=1, show_default=False, help="End after N events.")
     ] = None,
+    from_stream: FromStream = False,
+    offset: Offset = None,
 ) -> None:
     """Print events as they are logged, in order and none left out, until ctrl+c. With --json one object a line."""
     import asyncio
     import time
 
     from engine.cli.call import Call
+    from engine.cli.views import stream_events
     from engine.cli.views.events import follow
     from engine.operations.event_filtering import added
     from engine.operations.events import make_filter
 
     now = time.time()
-    wanted = make_filter(
+    asked = make_filter(
         now=now,
         types=type or (),
         aggregate=aggregate,
@@ -122,4 +154,9 @@ def _tail(
         origin=origin,
         since=since,
     )
-    asyncio.run(follow(Call(context), added(wanted, where or "", now=now), last=last, count=count))
+    wanted = added(asked, where or "", now=now)
+    check_offset(offset, from_stream)
+    if from_stream:
+        asyncio.run(stream_events.follow(Call(context), wanted, offset=offset, last=last, count=count))
+    else:
+        asyncio.run(follow(Call(context), wanted, last=last, count=count))

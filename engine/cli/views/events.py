@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from engine.cli.call import Call
@@ -24,9 +25,15 @@ from engine.operations.failures import pretty_body
 from engine.operations.text import cell, visible
 from engine.operations.trace import date
 
+
+def moment(at: float | None) -> str:
+    """A time, or a dash where nobody knows it."""
+    return date(at) if at else "-"
+
+
 LIST = (
     number("position", "POSITION", str),
-    Column("recorded", "LOGGED", show=date),
+    Column("recorded", "LOGGED", show=moment),
     Column("event_type", "TYPE"),
     Column("aggregate", "AGGREGATE"),
     Column("origin", "ORIGIN"),
@@ -52,13 +59,16 @@ async def show_list(call: Call, wanted: EventFilter, *, limit: int, before: int 
 
 async def show_one(call: Call, reference: str) -> None:
     """Show an event whole."""
-    out = call.output
     async with call.database() as database:
         detail = await one(database, reference, masking=call.masking)
-    out.result(detail_dict(detail))
-    if out.as_json:
-        return
-    row = detail.row
+    call.output.result(detail_dict(detail))
+    if not call.output.as_json:
+        print_fields(call, detail)
+
+
+def print_fields(call: Call, detail: EventDetail) -> None:
+    """Print an event whole, for people."""
+    out, row = call.output, detail.row
     out.fields(
         (
             ("position", row.position),
@@ -70,8 +80,8 @@ async def show_one(call: Call, reference: str) -> None:
             ("source", row.source),
             ("correlation", row.correlation_id),
             ("cause", row.causation_id),
-            ("time", date(row.time)),
-            ("logged", date(row.recorded)),
+            ("time", moment(row.time)),
+            ("logged", moment(row.recorded)),
             ("due", None if row.due is None else date(row.due)),
             ("exchange", f"{row.exchange}  {row.routing_key}"),
         )
@@ -85,7 +95,7 @@ async def follow(call: Call, wanted: EventFilter, *, last: int, count: int | Non
         after = await before_last(database, wanted, last)
         printed = 0
         async for detail in tail(database, wanted, masking=call.masking, after=after):
-            _print(call, detail)
+            print_event(call, detail, detail_dict(detail))
             printed += 1
             if printed == count:
                 return
@@ -97,13 +107,13 @@ def aggregate(row: LoggedEvent) -> str:
     return about if row.version is None else f"{about} #{row.version}"
 
 
-def _print(call: Call, detail: EventDetail) -> None:
-    told = detail_dict(detail)
+def print_event(call: Call, detail: EventDetail, told: Mapping[str, Any]) -> None:
+    """Print an event in a line; with --json what is told of it."""
     if call.output.as_json:
         print(json.dumps(told, default=str).replace("\x7f", "\\u007f"), flush=True)
         return
     row = detail.row
     late = f"due in {format_duration(row.due - row.recorded)}" if row.due is not None else ""
     data = json.dumps(told["data"], ensure_ascii=False) if "data" in told else told.get("body", "")
-    parts = (f"{row.position:>8}", date(row.recorded), row.event_type, aggregate(row), late, cell(data, 100))
+    parts = (f"{row.position:>8}", moment(row.recorded), row.event_type, aggregate(row), late, cell(data, 100))
     print(visible("  ".join(part for part in parts if part)), flush=True)

@@ -39,7 +39,7 @@ async def move(call: Call, source: str, target: str, *, why: str, yes: bool) -> 
 async def migrate(call: Call, queue: str, plugins: Sequence[str], *, why: str, yes: bool) -> None:
     """Plan, ask, make the queue anew."""
     out, settings = call.output, call.settings
-    topology = wanted(settings.app, call.specs(plugins), settings.exchange, settings.journal)
+    topology = wanted(settings.app, call.specs(plugins), settings.exchange, settings.journal, settings.stream)
     async with call.database() as database, call.broker() as broker:
         planned = await migrating.plan(database, broker, settings.app, topology, queue)
         if not planned.needed:

@@ -6,8 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from engine.brokers.base import Broker
 from engine.cli.call import Call
 from engine.cli.output import Column, number
+from engine.errors import QueueMissing
+from engine.model.topology import stream_name
 from engine.operations.durations import format_duration
 from engine.operations.fleet import QueueFigures
 from engine.operations.measuring import measure, pace_dict
@@ -47,12 +50,17 @@ async def show_queues(call: Call, watched: float | None = None) -> None:
             figures = await measure(database, broker, settings.app, max(watched, SHORTEST))
             moving = {each.name: each for each in figures}
         found = await list_queues(database, broker, settings.app, specs, alive)
+        stream = await _stream(call, broker)
     rows = [{**as_dict(queue), **_pace(call, moving.get(queue.name))} for queue in found.queues]
     columns = (COLUMNS[0], STATE, *COLUMNS[1:]) if any(queue.state for queue in found.queues) else COLUMNS
     if watched is not None:
         columns = (*columns[:-2], *PACE, *columns[-2:])
     call.output.items(
-        rows, columns, "There are no queues yet: a worker declares them when it starts.", delayed=found.delayed
+        rows,
+        columns,
+        "There are no queues yet: a worker declares them when it starts.",
+        delayed=found.delayed,
+        **({} if stream is None else {"stream": stream}),
     )
     now = time.time()
     said = [line for queue in found.queues for line in _said(queue, now)]
@@ -60,6 +68,10 @@ async def show_queues(call: Call, watched: float | None = None) -> None:
         call.output.line()
     for line in said:
         call.output.line(line)
+    if stream is not None:
+        call.output.line(
+            f"\nThe journal's stream {stream['name']} has the offsets {stream['first']:,} to {stream['next']:,}; nobody consumes it."
+        )
     if found.delayed:
         call.output.line(f"\n{found.delayed:,} messages wait on the delay queues.")
 
@@ -78,6 +90,19 @@ def _pace(call: Call, figures: QueueFigures | None) -> dict[str, Any]:
         "lag": "stuck" if told["stuck"] else "-" if lag is None else "0" if not lag else format_duration(lag),
         "oldest": "-" if oldest is None else f"{more}{format_duration(oldest)}",
     }
+
+
+async def _stream(call: Call, broker: Broker) -> dict[str, object] | None:
+    """What the journal's stream holds, None where the settings want none or it is not there yet."""
+    settings = call.settings
+    if not settings.journal or settings.stream is None:
+        return None
+    name = stream_name(settings.app)
+    try:
+        span = await broker.span(name)
+    except QueueMissing:
+        return None
+    return {"name": name, "first": span.first, "next": span.next}
 
 
 def _said(queue: QueueState, now: float) -> list[str]:

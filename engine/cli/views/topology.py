@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine.cli.call import Call
 from engine.cli.confirm import confirm
 from engine.cli.output import Column
-from engine.model.topology import Difference, Topology
+from engine.model.topology import Difference, Topology, is_stream
 from engine.operations import orphans
 from engine.operations.orphans import Orphan
 from engine.operations.topology import advice, wanted, without_delays
@@ -28,7 +28,7 @@ def show(call: Call, plugins: Sequence[str], *, every: bool) -> None:
     for exchange in topology.exchanges:
         out.line(f"exchange  {exchange.name} ({exchange.kind})")
     for queue in topology.queues:
-        out.line(f"queue     {queue.name}")
+        out.line(f"{'stream' if is_stream(queue) else 'queue':<9} {queue.name}")
         for binding in topology.bindings:
             if binding.queue == queue.name:
                 out.line(f"            ◀ {binding.exchange}  {binding.pattern}")
@@ -41,10 +41,14 @@ def show(call: Call, plugins: Sequence[str], *, every: bool) -> None:
 async def diff(call: Call, plugins: Sequence[str]) -> int:
     """Compare with the broker; the exit code."""
     settings, specs = call.settings, call.specs(plugins)
-    topology = wanted(settings.app, specs, settings.exchange, settings.journal)
+    topology = wanted(settings.app, specs, settings.exchange, settings.journal, settings.stream)
     async with call.database() as database, call.broker() as broker:
         differences = await broker.differences(topology)
-        found = await orphans.look(database, broker, settings.app, specs, settings.journal) if specs else []
+        found = (
+            await orphans.look(database, broker, settings.app, specs, settings.journal, settings.stream)
+            if specs
+            else []
+        )
     _print(call, differences, found)
     return 1 if differences or found else 0
 
@@ -65,7 +69,7 @@ async def apply(call: Call, plugins: Sequence[str], *, yes: bool) -> None:
 
 def _wanted(call: Call, plugins: Sequence[str]) -> Topology:
     settings = call.settings
-    return wanted(settings.app, call.specs(plugins), settings.exchange, settings.journal)
+    return wanted(settings.app, call.specs(plugins), settings.exchange, settings.journal, settings.stream)
 
 
 def _print(call: Call, differences: Sequence[Difference], found: Sequence[Orphan]) -> None:

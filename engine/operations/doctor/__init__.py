@@ -100,14 +100,20 @@ async def _connected(
         used = _exchanges(settings, specs)
         findings.append(await brokers.check_round_trip(broker, app, operator=Operator.present(), exchanges=used))
     if specs:
-        findings += await brokers.check_topology(broker, app, specs, settings.exchange, settings.journal)
+        findings += await brokers.check_topology(
+            broker, app, specs, settings.exchange, settings.journal, settings.stream
+        )
     names = {queue.queue for queue in queues} | {spec.queue_for(app) for spec in specs}
     beside = [other for name in names for other in (dlq_name(name), store_name(name), bridge_name(name))]
     depths: dict[str, Depth | None] = await broker.depths(sorted({*names, *beside, due_name(app)}))
     alive = [] if known is None else known.alive
     if specs:
-        findings += fleet.check_orphans(queues, owned_by(app, specs, alive, queues, settings.journal), depths)
+        findings += fleet.check_orphans(
+            queues, owned_by(app, specs, alive, queues, settings.journal, settings.stream), depths
+        )
     findings += fleet.check_cut_off(sorted(names), depths)
+    if specs:
+        findings += await brokers.check_stream(broker, app, settings.journal, settings.stream)
     if known is not None:
         findings += fleet.check_consumers({name: depths[name] for name in names}, alive)
         findings += fleet.check_due(depths[due_name(app)], len(alive))
@@ -117,7 +123,7 @@ async def _connected(
 def _exchanges(settings: Settings, specs: Sequence[HandlerSpec]) -> list[str]:
     """The exchanges that the handlers use."""
     try:
-        topology = wanted(settings.app, specs, settings.exchange, settings.journal)
+        topology = wanted(settings.app, specs, settings.exchange, settings.journal, settings.stream)
     except WarrenError:  # told with the topology
         return []
     return [exchange.name for exchange in topology.exchanges]

@@ -9,12 +9,13 @@ from engine.brokers.base import Broker
 from engine.errors import BrokerError, QueueMissing, WarrenError
 from engine.model.handler import HandlerSpec
 from engine.model.message import Message, Publication
-from engine.model.topology import Binding, Queue, Topology
+from engine.model.topology import Binding, Queue, Topology, stream_name
 from engine.operations.doctor.finding import Finding, fail, ok, warn
 from engine.operations.durations import format_duration
 from engine.operations.operator import Operator
 from engine.operations.topology import advice, wanted
 from engine.runtime.ids import new_id
+from engine.settings import Kept
 
 #: Differences that are named one by one.
 NAMED = 5
@@ -72,11 +73,16 @@ async def _may_bind(broker: Broker, exchange: str, queue: str) -> bool:
 
 
 async def check_topology(
-    broker: Broker, app: str, specs: Sequence[HandlerSpec], exchange: str, journal: Sequence[str] = ()
+    broker: Broker,
+    app: str,
+    specs: Sequence[HandlerSpec],
+    exchange: str,
+    journal: Sequence[str] = (),
+    stream: Kept | None = None,
 ) -> list[Finding]:
     """Where the broker differs from what the handlers ask for."""
     try:
-        differences = await broker.differences(wanted(app, specs, exchange, journal))
+        differences = await broker.differences(wanted(app, specs, exchange, journal, stream))
     except WarrenError as error:
         return [fail("topology", error.message, error.hint)]
     mismatched = [difference for difference in differences if difference.problem != "missing"]
@@ -90,3 +96,18 @@ async def check_topology(
         hint = "A worker declares them when it starts; so does `warren topology apply`."
         findings.append(warn("topology", f"{missing} exchanges, queues or bindings are not there yet", hint))
     return findings or [ok("topology", "the broker has all that the handlers ask for")]
+
+
+async def check_stream(broker: Broker, app: str, journal: Sequence[str], kept: Kept | None) -> list[Finding]:
+    """What the journal's stream holds, or that one is left over which no setting asks for."""
+    name, wants = stream_name(app), bool(journal) and kept is not None
+    try:
+        span = await broker.span(name)
+    except QueueMissing:
+        return []  # where it is wanted that is told with the topology
+    except WarrenError as error:
+        return [fail("journal", error.message, error.hint)] if wants else []
+    if wants:
+        return [ok("journal", f"{name} has the offsets {span.first:,} to {span.next:,}")]
+    hint = f'Events may still flow into it. Set journal_to = "stream" to keep it, or delete it: `warren topology delete {name}`.'
+    return [warn("journal", f"{name} is there, but no setting asks for it", hint)]
