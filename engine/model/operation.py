@@ -106,12 +106,20 @@ class Item(NamedTuple):
     changed: float
 
 
+class Cursor(NamedTuple):
+    """How far the replay of a stream has come: the offset to go on with, and how many of the events up to there were left alone, by verdict."""
+
+    next: int
+    skipped: Mapping[str, int]
+
+
 class Operation(NamedTuple):
     """A redrive or a replay that somebody ordered, and how far it is.
 
     `asked` is what the kind of operation needs to know again, as JSON has it; `target` the queue of a replay.
     `pace` is how many messages a second were sent of late. `base_position` and `base_sent` are where it
     stood when it was started or resumed; `fresh_verified` and `fresh_failed` count outcomes since then.
+    `cursor` is for the replay of a stream, whose messages are not written down one by one.
     """
 
     id: str
@@ -141,6 +149,7 @@ class Operation(NamedTuple):
     started: float | None = None
     ended: float | None = None
     changed: float = 0.0
+    cursor: Cursor | None = None
 
     @property
     def waiting(self) -> int:

@@ -29,6 +29,8 @@ class Verdict(StrEnum):
     NO_QUEUE = "no queue"
     #: It is not in the log any more.
     GONE = "gone"
+    #: A stream has it more than once, or it was handled after the replay had begun.
+    REPEATED = "repeated"
 
 
 #: Verdicts under which an event is sent.
@@ -45,6 +47,7 @@ MEANING: dict[Verdict, str] = {
     Verdict.UNWANTED: "are of types that the handler does not ask for",
     Verdict.NO_QUEUE: "cannot go to a queue that is not on the broker",
     Verdict.GONE: "are not in the log any more",
+    Verdict.REPEATED: "are in the stream once more and are sent once",
 }
 
 _BY_STATE = {
@@ -55,11 +58,17 @@ _BY_STATE = {
 }
 
 
-def judge(record: Record | None, body_hash: bytes | None) -> Verdict:
-    """The verdict on an event, given its record in the queue; without a record its body does not matter."""
+def judge(record: Record | None, body_hash: bytes | None, since: float | None = None) -> Verdict:
+    """The verdict on an event, given its record in the queue; without a record its body does not matter.
+
+    `since` is when the replay began, where an event may come by more than once: what it has sent has a record
+    that is no older than that.
+    """
     if record is None:
         return Verdict.NEW
     verdict = _BY_STATE[record.state]
+    if since is not None and verdict in SENT and record.created >= since:
+        return Verdict.REPEATED
     return Verdict.CONFLICT if verdict in SENT and record.body_hash != body_hash else verdict
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import UsageError
-from engine.model.operation import Operation, Options, Stage, State, check_options
+from engine.model.operation import Cursor, Operation, Options, Stage, State, check_options
 from engine.operations.operator import Operator
 from engine.operations.writing import write
 from engine.storage import operations
@@ -26,13 +26,13 @@ CHUNK = 2000
 
 #: What an id is made of: nothing that is read as something else.
 _LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
-_BEGINNINGS = {"redrive": "rd", "replay": "rp"}
+_BEGINNINGS = {"redrive": "rd", "replay": "rp", "stream-replay": "sr"}
 
 
 class Order(NamedTuple):
     """An operation as it is ordered. `subjects` are ids of failures or positions of events, in the order of sending.
 
-    `asked` is what its kind needs to know again, as JSON has it.
+    `asked` is what its kind needs to know again, as JSON has it. With a `cursor` no subjects are written down: there are `total` of them.
     """
 
     id: str
@@ -42,6 +42,8 @@ class Order(NamedTuple):
     target: str
     subjects: Sequence[int]
     options: Options
+    cursor: Cursor | None = None
+    total: int = 0
 
 
 def new_operation_id(kind: str) -> str:
@@ -57,7 +59,8 @@ async def order(database: Database, wanted: Order, *, operator: Operator, why: s
     """
     operator.allow(f"{wanted.kind} messages")
     check_options(wanted.options)
-    if not wanted.subjects:
+    total = wanted.total if wanted.cursor is not None else len(wanted.subjects)
+    if not total:
         raise UsageError("there is nothing to send", hint="The plan says why the messages are left alone.")
     now = time.time()
     made = Operation(
@@ -71,10 +74,13 @@ async def order(database: Database, wanted: Order, *, operator: Operator, why: s
         asked=wanted.asked,
         options=wanted.options,
         target=wanted.target,
-        total=len(wanted.subjects),
+        total=total,
         created=now,
         changed=now,
+        cursor=wanted.cursor,
     )
+    if wanted.cursor is not None:
+        return await write(database, partial(_write, made, total, ()))
     for start in range(0, made.total, CHUNK):
         chunk = wanted.subjects[start : start + CHUNK]
         made = await write(database, partial(_write, made, start + 1, chunk))
@@ -83,12 +89,12 @@ async def order(database: Database, wanted: Order, *, operator: Operator, why: s
 
 def _write(ordered: Operation, first: int, subjects: Sequence[int], connection: Connection) -> Operation:
     now = time.time()
-    if first == 1:
+    if first == 1 or ordered.cursor is not None:
         operations.add(connection, ordered)
     stands = operations.get(connection, ordered.id, lock=True)
     if stands is None or stands.created != ordered.created:
         raise UsageError(f"operation {ordered.id} was ordered before", hint="Make a new plan.")
-    last = first + len(subjects) > ordered.total
+    last = ordered.cursor is not None or first + len(subjects) > ordered.total
     if stands.state is not State.PREPARING:
         if last and stands.state is State.RUNNING:
             return stands  # it was committed before, and the answer lost

@@ -17,7 +17,7 @@ from engine.operations.operator import Operator
 from engine.operations.progress import follow, moving, one
 from engine.operations.workers import living
 from engine.runtime.ids import new_id
-from engine.runtime.kinds import KINDS
+from engine.runtime.kinds import KINDS, performance_of
 from engine.runtime.leasing import Leases
 from engine.runtime.performing import Performance, lease_name, release
 from engine.runtime.relay import Relay, RemoveSection
@@ -58,7 +58,7 @@ async def perform_alone(
             token = await Leases(database, me, liveness.alive).token(lease_name(stands.id))
             if token is None:
                 return None
-            performance = Performance(
+            performance = performance_of(stands.kind)(
                 stands.id,
                 KINDS[stands.kind],
                 database=database,

@@ -151,6 +151,7 @@ def as_dict(operation: Operation) -> dict[str, Any]:
         "eta_s": None if operation.eta is None else round(operation.eta, 1),
         "options": options._asdict(),
         "asked": operation.asked,
+        **({} if operation.cursor is None else {"offset": operation.cursor.next}),
         "owner": operation.owner,
         "created": operation.created,
         "started": operation.started,

@@ -19,11 +19,11 @@ from engine.model.handler import HandlerSpec
 from engine.model.names import nearest
 from engine.model.operation import Operation, Options, default_options
 from engine.model.replay import MEANING, SENT, Verdict, judge
-from engine.model.topology import topic_matches
 from engine.operations.operator import Operator
 from engine.operations.orders import Order, new_operation_id, order
 from engine.runtime import clock
 from engine.runtime.intake import body_hash
+from engine.runtime.stream_replaying import wants
 from engine.storage import event_search, records, replaying, workers
 from engine.storage.database import Database
 from engine.storage.event_search import EventFilter
@@ -47,7 +47,7 @@ class Target(NamedTuple):
 
     def wants(self, routing_key: str) -> bool:
         """Whether such events come to it; one without patterns takes what it is sent."""
-        return not self.patterns or any(topic_matches(pattern, routing_key) for pattern in self.patterns)
+        return wants(self.patterns, routing_key)
 
 
 class Item(NamedTuple):
@@ -71,6 +71,16 @@ class Plan(NamedTuple):
         """The events that would be sent, in the order of the log."""
         return [item.position for item in self.items if item.verdict in SENT]
 
+    @property
+    def to_send(self) -> int:
+        """How many events would be sent."""
+        return len(self.positions)
+
+    @property
+    def matched(self) -> int:
+        """How many events the filter means."""
+        return len(self.items)
+
     def verdicts(self) -> Counter[Verdict]:
         """How many there are of each verdict."""
         return Counter(item.verdict for item in self.items)
@@ -83,7 +93,7 @@ class Plan(NamedTuple):
         """What the operation has to know of it, as JSON has it."""
         return {
             "handler": self.target.handler,
-            "filter": _filter_dict(self.wanted),
+            "filter": filter_dict(self.wanted),
             "matched": len(self.items),
             "verdicts": {str(verdict): count for verdict, count in self.verdicts().items()},
             "types": dict(self.types()),
@@ -169,7 +179,7 @@ def _judged(positions: Sequence[int], target: Target, connection: Connection) ->
     return items
 
 
-def _filter_dict(wanted: EventFilter) -> dict[str, Any]:
+def filter_dict(wanted: EventFilter) -> dict[str, Any]:
     """What the filter says; positions are kept with the operation's items."""
     said = {each.name: getattr(wanted, each.name) for each in fields(wanted)}
     if wanted.positions is not None:

@@ -15,7 +15,7 @@ from engine.brokers.base import Broker
 from engine.errors import DatabaseError
 from engine.model.operation import Operation
 from engine.runtime import clock
-from engine.runtime.kinds import KINDS
+from engine.runtime.kinds import KINDS, performance_of
 from engine.runtime.leasing import Leases
 from engine.runtime.performing import WATCHED, Performance, lease_name, release
 from engine.runtime.relay import Relay
@@ -100,7 +100,7 @@ class Executor:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _perform(self, operation: Operation, token: int) -> None:
-        performance = Performance(
+        performance = performance_of(operation.kind)(
             operation.id,
             KINDS[operation.kind],
             database=self._database,

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,7 +55,9 @@ def lease_name(operation: str) -> str:
     return f"operation:{operation}"
 
 
-class _Sent(NamedTuple):
+class Group(NamedTuple):
+    """A group that was sent: the operation after it, and what is to be published."""
+
     operation: Operation
     rows: list[Outgoing]
 
@@ -111,11 +113,11 @@ class Performance:
                 operation = await self._look()
                 if operation is None:
                     return
-            if not allowed(operation) and (not self._verifies or not _moves(operation)):
+            if not self._allowed(operation) and (not self._verifies or not _moves(operation)):
                 return
             due, wait = self._due(operation)
             if due and await self._ready(operation):
-                operation = await self._send(due)
+                operation = await self._send(operation, due)
             elif not due:
                 look = self._next_look - time.monotonic() if self._verifies else LATE_LOOK
                 await self._sleep(min(wait, max(look, 0.0)))
@@ -125,7 +127,7 @@ class Performance:
 
     def _due(self, operation: Operation) -> tuple[int, float]:
         """How many items may be sent now, and else in how many seconds to ask again."""
-        room = min(allowed(operation), self._size)
+        room = min(self._allowed(operation), self._size)
         if not room:
             if operation.state is not State.RUNNING:
                 self._pacer = None
@@ -161,8 +163,16 @@ class Performance:
         self._queues_seen = time.monotonic()
         return True
 
-    async def _send(self, count: int) -> Operation | None:
-        work = partial(self._send_group, count, self._gone, self._pace)
+    def _allowed(self, operation: Operation) -> int:
+        """How many items may be sent now, the rate aside."""
+        return allowed(operation)
+
+    async def _group(self, operation: Operation, count: int) -> Callable[[Connection], Group | None]:
+        """What sends the next group, in a transaction."""
+        return partial(self._send_group, count, self._gone, self._pace)
+
+    async def _send(self, operation: Operation, count: int) -> Operation | None:
+        work = await self._group(operation, count)
         try:
             done = await self._database.write(work)
         except DatabaseError:
@@ -181,7 +191,7 @@ class Performance:
         self._size = min(self._size * 2, GROUP)
         return done.operation
 
-    def _send_group(self, count: int, gone: Collection[str], pace: float, connection: Connection) -> _Sent | None:
+    def _send_group(self, count: int, gone: Collection[str], pace: float, connection: Connection) -> Group | None:
         before = self._mine(connection)
         if before is None:
             return None
@@ -194,7 +204,7 @@ class Performance:
         operations.mark(connection, self.id, sent.items, was=ItemState.WAITING)
         after = advanced(counted(before, sent.items, now), now)
         self._put(connection, before, after._replace(pace=pace if after.state is State.RUNNING else 0.0), now)
-        return _Sent(after, sent.rows)
+        return Group(after, sent.rows)
 
     async def _isolate(self, count: int) -> Operation | None:
         """A group that cannot be sent: try smaller ones; an item that cannot be sent alone is skipped."""

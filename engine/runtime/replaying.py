@@ -7,7 +7,7 @@ two operators replay at once runs once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -35,36 +35,8 @@ class Replay:
     def send(
         self, connection: Connection, operation: Operation, items: Sequence[Item], now: float, gone: Collection[str]
     ) -> Sent:
-        queue = operation.target
         details = {each.row.position: each for each in event_log.get_many(connection, [item.subject for item in items])}
-        keys = [(queue, detail.row.event_id) for detail in details.values()]
-        known = records.fetch(connection, keys, lock=True)
-        verdicts: dict[int, Verdict] = {}
-        raised: dict[int, Record] = {}
-        for item in items:
-            detail = details.get(item.subject)
-            if detail is None or queue in gone:
-                verdicts[item.position] = Verdict.GONE if detail is None else Verdict.NO_QUEUE
-                continue
-            digest = body_hash(detail.message.body)
-            record = known.get((queue, detail.row.event_id))
-            verdict = verdicts[item.position] = judge(record, digest)
-            if verdict in SENT:
-                raised[item.position] = replayed(record, queue, detail.row.event_id, digest, now)
-        records.put(connection, [each for each in raised.values() if each[:2] in known])
-        added = records.add(connection, [each for each in raised.values() if each[:2] not in known])
-        rows: list[Outgoing] = []
-        done: list[Item] = []
-        for item in items:
-            verdict, revived = verdicts[item.position], raised.get(item.position)
-            if revived is not None and revived[:2] not in known and revived[:2] not in added:
-                verdict, revived = Verdict.RUNNING, None  # its first copy was claimed in this moment
-            if revived is None:
-                done.append(item._replace(state=ItemState.SKIPPED, verdict=str(verdict), changed=now))
-                continue
-            rows.append(_outgoing(details[item.subject], revived, now))
-            done.append(Item(item.position, item.subject, ItemState.SENT, str(verdict), revived.run, now))
-        return Sent(rows, done)
+        return resend(connection, operation.target, details, items, now, gone)
 
     def look(self, connection: Connection, operation: Operation, items: Sequence[Item]) -> list[Item]:
         found = replaying.outcomes(connection, operation.id, [item.position for item in items])
@@ -74,11 +46,63 @@ class Replay:
         return [operation.target]
 
     def cause(self, connection: Connection, operation: Operation) -> str:
-        found = replaying.commonest(connection, operation.id)
-        if found is None:
-            return ""
-        exception, message, number = found
-        return f"{number:,} of them with {': '.join(filter(None, (exception, message[:200])))}"
+        return cause_words(replaying.commonest(connection, operation.id))
+
+
+def cause_words(found: tuple[str, str, int] | None) -> str:
+    """What most of the events that failed failed with, in words; nothing where none did."""
+    if found is None:
+        return ""
+    exception, message, number = found
+    return f"{number:,} of them with {': '.join(filter(None, (exception, message[:200])))}"
+
+
+def resend(
+    connection: Connection,
+    queue: str,
+    details: Mapping[int, EventDetail],
+    items: Sequence[Item],
+    now: float,
+    gone: Collection[str],
+    since: float | None = None,
+) -> Sent:
+    """In the transaction: judge each item, whose event is that of its subject, raise the run of its record, and send it.
+
+    For `since` see `judge`.
+    """
+    keys = [(queue, detail.row.event_id) for detail in details.values()]
+    known = records.fetch(connection, keys, lock=True)
+    verdicts: dict[int, Verdict] = {}
+    raised: dict[int, Record] = {}
+    taken: set[str] = set()
+    for item in items:
+        detail = details.get(item.subject)
+        if detail is None or queue in gone:
+            verdicts[item.position] = Verdict.GONE if detail is None else Verdict.NO_QUEUE
+            continue
+        digest = body_hash(detail.message.body)
+        record = known.get((queue, detail.row.event_id))
+        verdict = judge(record, digest, since)
+        if verdict in SENT and detail.row.event_id in taken:
+            verdict = Verdict.REPEATED
+        verdicts[item.position] = verdict
+        if verdict in SENT:
+            taken.add(detail.row.event_id)
+            raised[item.position] = replayed(record, queue, detail.row.event_id, digest, now)
+    records.put(connection, [each for each in raised.values() if each[:2] in known])
+    added = records.add(connection, [each for each in raised.values() if each[:2] not in known])
+    rows: list[Outgoing] = []
+    done: list[Item] = []
+    for item in items:
+        verdict, revived = verdicts[item.position], raised.get(item.position)
+        if revived is not None and revived[:2] not in known and revived[:2] not in added:
+            verdict, revived = Verdict.RUNNING, None  # its first copy was claimed in this moment
+        if revived is None:
+            done.append(item._replace(state=ItemState.SKIPPED, verdict=str(verdict), changed=now))
+            continue
+        rows.append(_outgoing(details[item.subject], revived, now))
+        done.append(Item(item.position, item.subject, ItemState.SENT, str(verdict), revived.run, now))
+    return Sent(rows, done)
 
 
 def _outgoing(detail: EventDetail, record: Record, now: float) -> Outgoing:

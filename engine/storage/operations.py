@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, or_, select, tuple_, update
 
-from engine.model.operation import Item, ItemState, Operation, Options, Stage, State
+from engine.model.operation import Cursor, Item, ItemState, Operation, Options, Stage, State
 from engine.storage import audit, tables
 from engine.storage.listed import within
 from engine.storage.statements import conflict_insert, run_many
@@ -23,6 +23,10 @@ _items = tables.operation_items
 _INSERT_ITEM = (
     "INSERT INTO warren_operation_items (operation, position, subject, state, verdict, changed)"
     " VALUES (?, ?, ?, 'waiting', '', ?) ON CONFLICT DO NOTHING"
+)
+_INSERT_SENT = (
+    "INSERT INTO warren_operation_items (operation, position, subject, state, verdict, run, changed, event_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 #: What never changes once the operation is there.
 _FIXED = frozenset({"id", "app", "kind", "who", "why", "asked", "options", "target", "created"})
@@ -154,6 +158,19 @@ def mark(connection: Connection, operation: str, changed: Iterable[Item], *, was
     return found
 
 
+def add_sent(connection: Connection, operation: str, items: Sequence[Item], event_ids: Mapping[int, str]) -> None:
+    """Write items of a stream that were sent just now; the ids of their events by subject."""
+    rows = [(operation, *item[:2], str(item.state), *item[3:], event_ids[item.subject]) for item in items]
+    if rows:
+        run_many(connection, _INSERT_SENT, rows)
+
+
+def drop_succeeded(connection: Connection, operation: str) -> None:
+    """Forget the items of an operation that succeeded; how many those are its row tells."""
+    succeeded = (_items.c.operation == operation) & (_items.c.state == str(ItemState.SUCCEEDED))
+    connection.execute(delete(_items).where(succeeded))
+
+
 def note(connection: Connection, operation: Operation, act: str, *, who: str, why: str, now: float) -> None:
     """Write into the audit what was done with an operation, or what it did by itself, and how it stands."""
     entry = audit.Entry(
@@ -181,6 +198,7 @@ def _stored(operation: Operation) -> dict[str, Any]:
         "note": plain(operation.note),
         "asked": json.dumps(operation.asked),
         "options": json.dumps(operation.options._asdict()),
+        "cursor": None if operation.cursor is None else json.dumps(operation.cursor._asdict()),
     }
     return values
 
@@ -189,7 +207,9 @@ def _operation(row: Row[Any]) -> Operation:
     values: dict[str, Any] = {name: getattr(row, name) for name in Operation._fields}
     asked: Mapping[str, Any] = json.loads(values["asked"])
     options = Options(**json.loads(values["options"]))
+    cursor = None if values["cursor"] is None else Cursor(**json.loads(values["cursor"]))
     values |= {"state": State(values["state"]), "stage": Stage(values["stage"]), "asked": asked, "options": options}
+    values["cursor"] = cursor
     return Operation(**values)
 
 

@@ -43,14 +43,17 @@ def bodies(connection: Connection, positions: Sequence[int]) -> dict[int, bytes]
     return {position: bytes(body) for position, body in rows}
 
 
-def outcomes(connection: Connection, operation: str, positions: Sequence[int]) -> dict[int, ItemState]:
-    """What became of the items at these positions of an operation, as far as it is known.
+def outcomes(
+    connection: Connection, operation: str, positions: Sequence[int], *, streamed: bool = False
+) -> dict[int, ItemState]:
+    """What became of the items at these positions of an operation, as far as it is known; `streamed`: they have their events' ids.
 
     One succeeded when its record is done under the run that sent it or a later one. It failed when there
     is a failure of such a run; again, when an earlier one had the same fingerprint.
     """
     later, earlier = _failures.alias("later"), _failures.alias("earlier")
-    same = (later.c.queue == _operations.c.target) & (later.c.event_id == _events.c.event_id)
+    event_id = _items.c.event_id if streamed else _events.c.event_id
+    same = (later.c.queue == _operations.c.target) & (later.c.event_id == event_id)
     failed = same & (later.c.run >= _items.c.run)
     before = (
         (earlier.c.queue == later.c.queue)
@@ -60,7 +63,7 @@ def outcomes(connection: Connection, operation: str, positions: Sequence[int]) -
     )
     done = (
         (_records.c.queue == _operations.c.target)
-        & (_records.c.event_id == _events.c.event_id)
+        & (_records.c.event_id == event_id)
         & (_records.c.state == str(State.DONE))
         & (_records.c.run >= _items.c.run)
     )
@@ -70,27 +73,31 @@ def outcomes(connection: Connection, operation: str, positions: Sequence[int]) -
         (exists().where(done), literal(str(ItemState.SUCCEEDED))),
         else_=None,
     )
-    rows = connection.execute(
-        select(_items.c.position, outcome.label("outcome"))
-        .join_from(_items, _operations, _operations.c.id == _items.c.operation)
-        .join(_events, _events.c.position == _items.c.subject)
-        .where(_items.c.operation == operation, within(_items.c.position, positions))
+    statement = select(_items.c.position, outcome.label("outcome")).join_from(
+        _items, _operations, _operations.c.id == _items.c.operation
     )
+    if not streamed:
+        statement = statement.join(_events, _events.c.position == _items.c.subject)
+    rows = connection.execute(statement.where(_items.c.operation == operation, within(_items.c.position, positions)))
     return {row.position: ItemState(row.outcome) for row in rows if row.outcome is not None}
 
 
-def commonest(connection: Connection, operation: str) -> tuple[str, str, int] | None:
+def commonest(connection: Connection, operation: str, *, streamed: bool = False) -> tuple[str, str, int] | None:
     """Exception and message that most of the events that failed failed with, and how many those are."""
     failed = (str(ItemState.FAILED_AGAIN), str(ItemState.FAILED_OTHERWISE))
-    row = connection.execute(
+    event_id = _items.c.event_id if streamed else _events.c.event_id
+    statement = (
         select(_failures.c.fingerprint, func.count().label("number"), func.max(_failures.c.id).label("latest"))
         .select_from(_items)
         .join(_operations, _operations.c.id == _items.c.operation)
-        .join(_events, _events.c.position == _items.c.subject)
-        .join(
+    )
+    if not streamed:
+        statement = statement.join(_events, _events.c.position == _items.c.subject)
+    row = connection.execute(
+        statement.join(
             _failures,
             (_failures.c.queue == _operations.c.target)
-            & (_failures.c.event_id == _events.c.event_id)
+            & (_failures.c.event_id == event_id)
             & (_failures.c.run >= _items.c.run),
         )
         .where(_items.c.operation == operation, _items.c.state.in_(failed))

@@ -300,7 +300,7 @@ class OperationRow(WarrenTable, table=True):
     """A redrive or a replay that somebody ordered, and how far it is (see engine/model/operation.py).
 
     `asked` and `options` are JSON; `target` is the queue that a replay sends to. `pace` is in
-    messages a second. `owner` is the process that performs it.
+    messages a second. `owner` is the process that performs it. `cursor` is JSON: how far the replay of a stream is.
     """
 
     __tablename__ = "warren_operations"
@@ -333,10 +333,14 @@ class OperationRow(WarrenTable, table=True):
     started: float | None = None
     ended: float | None = None
     changed: float
+    cursor: str | None = Field(default=None, sa_type=Text)
 
 
 class OperationItemRow(WarrenTable, table=True):
-    """One message of an operation, frozen when it was ordered: a failure's id, or an event's position."""
+    """One message of an operation, frozen when it was ordered: a failure's id, or an event's position.
+
+    Of the replay of a stream there are those alone that have not succeeded yet: an offset, with the event's id.
+    """
 
     __tablename__ = "warren_operation_items"
     __table_args__ = (
@@ -351,6 +355,7 @@ class OperationItemRow(WarrenTable, table=True):
     verdict: str = Field(sa_type=Text)
     run: int | None = Field(default=None, sa_type=_BIG)
     changed: float
+    event_id: str | None = Field(default=None, sa_type=Text)
 
 
 class EditRow(WarrenTable, table=True):

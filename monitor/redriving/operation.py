@@ -75,7 +75,7 @@ class OperationPage(Page):
         )
 
     def _subject(self, row: Item) -> str:
-        replay = self._operation is not None and self._operation.kind == "replay"
+        replay = self._operation is not None and self._operation.kind != "redrive"
         return f"event {row.subject}" if replay else f"#{row.subject}"
 
     def on_mount(self) -> None:

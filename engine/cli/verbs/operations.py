@@ -49,7 +49,9 @@ def _list(
         str | None,
         typer.Option("--state", metavar="STATE", help="running, paused, stopped, cancelled or done."),
     ] = None,
-    kind: Annotated[str | None, typer.Option("--kind", metavar="KIND", help="redrive or replay.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help="redrive, replay or stream-replay.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many rows.")] = 50,
 ) -> None:
     """List operations, the newest first."""

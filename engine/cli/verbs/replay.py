@@ -8,13 +8,24 @@ import typer
 
 from engine.cli.grammar import examples
 from engine.cli.verbs.courses import Canary, Detach, DryRun, Ramp, Rate, Reason, StopAfter, Wait, Yes
-from engine.cli.verbs.event_options import Aggregate, Correlation, Origin, Since, Type, Until
+from engine.cli.verbs.event_options import (
+    Aggregate,
+    Correlation,
+    FromStream,
+    Offset,
+    Origin,
+    Since,
+    Type,
+    Until,
+    check_offset,
+)
 
 NAME = "replay"
 EXAMPLES = examples(
     "warren replay --to send_invoice --type order.confirmed --since 2d --dry-run",
     "warren replay --to shop.read_model.apply --type 'order.#' --rate 500 --reason 'a new read model'",
     "warren replay --to charge --correlation-id visit-7 --yes --wait 1m",
+    "warren replay --to charge --from-stream --since 3d --dry-run",
 )
 
 
@@ -35,6 +46,8 @@ def verb(
     events: Annotated[
         list[str] | None, typer.Option("--event", metavar="ID", show_default=False, help="Only the event with this id.")
     ] = None,
+    from_stream: FromStream = False,
+    offset: Offset = None,
     every: Annotated[bool, typer.Option("--all", help="Every event of the log that the handler asks for.")] = False,
     dry_run: DryRun = False,
     reason: Reason = "",
@@ -50,6 +63,8 @@ def verb(
 
     It runs the handler also on what it handled before: that is what a replay is for, and the plan says how many those are. What the handler
     emits then goes to its subscribers as new events. Prints its plan and asks.
+
+    With --from-stream the events are those of the journal's stream on the broker, from an offset or a time on.
 
     It is recorded as an operation, which workers perform: ctrl+c leaves it to them, and `warren operations` follows, pauses and cancels it.
     """
@@ -72,6 +87,7 @@ def verb(
         since=since,
         until=until,
     )
+    check_offset(offset, from_stream)
     request = Request(
         to,
         replace(wanted, event_ids=events) if events else wanted,
@@ -82,5 +98,7 @@ def verb(
         yes,
         Course(canary, rate, ramp, stop_after),
         detach,
+        from_stream,
+        offset,
     )
     raise typer.Exit(asyncio.run(replay(Call(context), request)))

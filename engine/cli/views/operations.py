@@ -81,6 +81,8 @@ async def show_one(call: Call, reference: str, *, follow: bool, state: str | Non
         if state is not None:
             found = await items(database, stands.id, state=wanted, limit=limit)
     skipped = {verdict: count for (each, verdict), count in verdicts.items() if each is ItemState.SKIPPED}
+    if stands.cursor is not None:
+        skipped |= stands.cursor.skipped
     listed = {"items": [item_dict(item) for item in found]} if state is not None else {}
     out.result({**as_dict(stands), "verdicts": skipped, **listed})
     if out.as_json:
@@ -136,6 +138,7 @@ def _fields(stands: Operation, skipped: dict[str, int]) -> Sequence[tuple[str, o
         ("note", stands.note),
         ("by", f"{stands.who}, {age(stands.created)} ago" + (f": {stands.why}" if stands.why else "")),
         ("to", stands.target or ", ".join(sorted(stands.asked.get("queues", ())))),
+        ("stream", "" if stands.cursor is None else f"{stands.asked['stream']}, goes on at {stands.cursor.next:,}"),
         ("messages", f"{stands.total:,}: {stands.sent:,} sent, {stands.waiting:,} not yet, {stands.skipped:,} skipped"),
         ("outcomes", _outcomes(stands) if stands.sent else ""),
         ("skipped", ", ".join(f"{verdict}: {count:,}" for verdict, count in sorted(skipped.items()))),
@@ -171,9 +174,9 @@ def _list_items(call: Call, stands: Operation, found: Sequence[Item]) -> None:
     if not rows:
         call.output.line("It has no such messages.")
     else:
-        call.output.table(
-            rows, ITEMS if stands.kind == "redrive" else (ITEMS[0], number("subject", "EVENT", str), *ITEMS[2:])
-        )
+        subject = {"redrive": ITEMS[1], "replay": number("subject", "EVENT", str)}
+        streamed = number("subject", "OFFSET", str)
+        call.output.table(rows, (ITEMS[0], subject.get(stands.kind, streamed), *ITEMS[2:]))
 
 
 def _word(kind: type[T], word: str) -> T:
