@@ -23,6 +23,7 @@ from benchmarks.suites import (
     redriving,
     requests,
     starting,
+    streaming,
 )
 
 BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[str, int, int], None]] = {
     "monitor": monitor.monitor,
     "events": events.events,
     "projections": projections.projecting,
+    "streaming": streaming.streaming,
     "embedded": engine.embedded,
     "sessions": engine.sessions,
     "fleet": engine.fleet,

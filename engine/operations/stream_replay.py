@@ -21,7 +21,7 @@ from engine.model.replay import SENT, Verdict, judge
 from engine.operations.operator import Operator
 from engine.operations.orders import Order, new_operation_id, order
 from engine.operations.replay import GROUP, Target, filter_dict
-from engine.operations.stream_events import Source, bounds
+from engine.operations.stream_events import Source
 from engine.runtime.intake import body_hash
 from engine.runtime.stream_log import means, read_event, scan
 from engine.runtime.stream_replaying import NAME
@@ -93,14 +93,13 @@ async def plan(
     wanted: EventFilter,
     target: Target,
     *,
-    offset: int | None = None,
+    span: Span,
     advance: Callable[[int], None] = lambda _: None,
 ) -> StreamPlan:
-    """Read what a replay of these events to this handler would read. `advance` hears how many offsets more were looked at.
+    """Read what a replay of these events to this handler would read. `span` is what `stream_events.bounds` told.
 
-    Raises `QueueMissing` without the stream, `BrokerUnavailable`, and `UsageError` for what a stream does not know.
+    `advance` hears how many offsets more were looked at. Raises `QueueMissing` without the stream, and `BrokerUnavailable`.
     """
-    span = await bounds(source, wanted, offset=offset)
     holds = means(wanted)
     known: Counter[Verdict] = Counter()
     kinds: Counter[str] = Counter()

@@ -80,7 +80,7 @@ def asked_of(operation: Operation) -> Asked:
     """What was written down when it was ordered."""
     asked: Mapping[str, Any] = operation.asked
     told: Mapping[str, Any] = asked["filter"]
-    names = ("types", "aggregate_type", "aggregate_id", "correlation_id", "event_ids")
+    names = ("types", "aggregate_type", "aggregate_id", "correlation_id", "event_ids", "source")
     wanted = EventFilter(**{name: told[name] for name in names if name in told})
     first, after = asked["span"]
     return Asked(asked["stream"], first, after, wanted, tuple(asked["patterns"]), asked["max_body"])

@@ -107,9 +107,7 @@ async def _planned(
     source = Source(broker, stream_name(settings.app), Limits(size=settings.max_body), call.masking)
     span = await bounds(source, request.wanted, offset=request.offset)
     with progress(call.output, "reading the stream", span.next - span.first) as advance:
-        return await stream_replay.plan(
-            database, source, request.wanted, target, offset=request.offset, advance=advance
-        )
+        return await stream_replay.plan(database, source, request.wanted, target, span=span, advance=advance)
 
 
 def _print_plan(call: Call, made: Plan | StreamPlan, options: Options) -> None:
