@@ -117,3 +117,48 @@ def test_what_cannot_be_is_said(shop: Warren, call: list[str], said: str) -> Non
     assert said in result.err + result.out
     assert "Traceback" not in result.err
     assert result.code == (0 if "There are" in said else 2)
+
+
+def test_the_journals_stream_is_searched_followed_and_replayed(shop: Warren) -> None:
+    settings = 'journal = ["order.*"]\njournal_to = "stream"\nevent_log = false\n'
+    shop.write("pyproject.toml", f'[project]\nname = "shop"\nversion = "1"\n[tool.warren]\n{settings}')
+    shop.start("worker")
+    until(lambda: "is ready" in shop.log(), shop)
+    data = json.dumps({"order_id": "o-1", "password": "hunter2"})
+    assert shop("publish", "order.placed", data, "--correlation-id", "visit-1", "--count", "3").code == 0
+
+    listed = shop("events", "list", "--from-stream", "--limit", "2", "--aggregate", "order/o-1")
+    assert re.findall(r"^ +(\d) .*  order\.placed  order/o-1 ", listed.out, re.MULTILINE) == ["2", "1"]
+    assert "--before 1" in listed.err
+    found = shop("events", "list", "--from-stream", "--before", "2", "--offset", "1", "--json").json
+    assert found["span"] == {"first": 1, "next": 2}
+    [item] = found["items"]
+    assert (item["position"], item["correlation_id"], item["data"]["password"]) == (1, "visit-1", "•••")
+    tailed = shop("events", "tail", "--from-stream", "--offset", "1", "--count", "2", "--json").out.splitlines()
+    assert [json.loads(line)["position"] for line in tailed] == [1, 2]
+    assert "has the offsets 0 to 3" in shop("queues").out
+
+    dry = ("replay", "--to", "reserve", "--from-stream", "--all", "--dry-run", "--json")
+    until(lambda: shop(*dry).json["verdicts"] == {"handled": 3}, shop)
+    done = shop("replay", "--to", "reserve", "--from-stream", "--offset", "1", "--yes", "--wait", "20s", "--json").json
+    assert (done["span"], done["to_replay"], done["outcomes"]["succeeded"]) == ({"first": 1, "next": 3}, 2, 2)
+    told = shop("operations", "show", done["operation"]).out
+    assert re.search(r"operation +stream-replay sr-", told)
+    assert re.search(r"stream +shop\.journal\.stream, goes on at 3\n", told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("events", "list", "--offset", "3"), "--offset is a place in the journal's stream"),
+        (("events", "list", "--from-stream"), "There is no stream 'shop.journal.stream'"),
+        (("replay", "--to", "reserve", "--offset", "3"), "--offset is a place in the journal's stream"),
+        (("replay", "--to", "reserve", "--from-stream"), "which events?"),
+        (("replay", "--to", "reserve", "--from-stream", "--all"), "There is no stream 'shop.journal.stream'"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_stream(shop: Warren, arguments: tuple[str, ...], said: str) -> None:
+    refused = shop(*arguments)
+    assert refused.code != 0
+    assert said in refused.err
+    assert "Traceback" not in refused.err

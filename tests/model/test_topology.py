@@ -20,9 +20,12 @@ from engine.model.topology import (
     dlx_name,
     due_name,
     handler_topology,
+    journal_topology,
     merge,
+    stream_name,
     topic_matches,
 )
+from engine.settings import Kept
 
 ROUTES = [
     Route("shop.orders.reserve", "events", ["order.placed", "order.*"]),
@@ -206,3 +209,30 @@ def test_compare_says_what_is_missing_and_what_is_otherwise() -> None:
         Difference("queue", "b", "missing", "queue"),
         Difference("binding", "b", "missing", "from events by x"),
     ]
+
+
+def test_a_journal_goes_to_a_stream_or_to_a_queue_and_never_to_both() -> None:
+    assert journal_topology("shop", "events", (), Kept(30, 10**10)) == Topology()
+    topology = journal_topology("shop", "events", ["order.*", "order.*", "payment.#"], Kept(1.5, 10**10))
+    [stream] = topology.queues
+    assert stream == Queue(
+        "shop.journal.stream",
+        {
+            "x-queue-type": "stream",
+            "x-max-age": "129600s",
+            "x-max-length-bytes": 10**10,
+            "x-stream-max-segment-size-bytes": 500_000_000,
+        },
+    )
+    assert topology.exchanges == (Exchange("events"),)
+    assert topology.bindings == tuple(Binding("events", stream.name, each) for each in ("order.*", "payment.#"))
+    small = journal_topology("shop", "events", ["#"], Kept(1, 1_000_000)).queues[0]
+    assert small.arguments["x-stream-max-segment-size-bytes"] == 50_000
+    assert stream.name not in {queue.name for queue in journal_topology("shop", "events", ["order.*"]).queues}
+    with pytest.raises(ConfigurationError, match="The setting journal"):
+        journal_topology("shop", "events", ["order*"], Kept(1, 10**9))
+
+
+def test_no_handler_owns_the_stream() -> None:
+    with pytest.raises(PluginError, match="one that Warren makes for itself"):
+        handler_topology("shop", [Route(stream_name("shop"), "events", ["#"])])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.brokers.base import Broker, Depth
-from engine.errors import PluginError
+from engine.errors import PluginError, UsageError
 from engine.model.circuit import Cause, Circuit, Switch
 from engine.model.event import Event
 from engine.model.handler import HandlerSpec
@@ -21,12 +21,15 @@ from engine.operations.doctor.filesystem import NETWORK, find, kind_of
 from engine.operations.doctor.finding import Finding, Level
 from engine.operations.doctor.project import check_folder, check_plugins, check_timeouts
 from engine.operations.doctor.version import check_version
+from engine.operations.migrating import part
 from engine.operations.operator import Operator
 from engine.operations.orphans import owned_by
 from engine.operations.pausing import Shut
+from engine.operations.topology import wanted
+from engine.settings import Kept
 from engine.storage.database import Database
 from engine.storage.pauses import OpenCircuit, Pause
-from engine.storage.workers import DeclaredQueue, Worker
+from engine.storage.workers import JOURNAL, DeclaredQueue, Worker
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw,relatime 0 0
@@ -152,6 +155,34 @@ async def test_a_drifted_topology_fails_and_a_missing_one_warns(broker: Broker) 
     findings = await brokers.check_topology(broker, "shop", specs, "events")
     assert findings[0].level is Level.FAIL
     assert dlq_name(queue) in findings[0].what
+
+
+async def test_the_journals_stream_is_told_and_one_that_nobody_wants_is_named(broker: Broker) -> None:
+    kept = Kept(30, 10**9)
+    assert await brokers.check_stream(broker, "shop", ["order.*"], kept) == []
+    await broker.declare(wanted("shop", [spec()], "events", ["order.*"], kept))
+    [finding] = await brokers.check_stream(broker, "shop", ["order.*"], kept)
+    assert (finding.level, finding.what) == (Level.OK, "shop.journal.stream has the offsets 0 to 0")
+    [finding] = await brokers.check_stream(broker, "shop", ["order.*"], None)
+    assert finding.level is Level.WARN
+    assert "warren topology delete shop.journal.stream" in finding.hint
+    # Other limits: what can be done is no migration, which would lose what is in it.
+    [finding] = await brokers.check_topology(broker, "shop", [spec()], "events", ["order.*"], Kept(60, 10**9))
+    assert finding.level is Level.FAIL
+    assert "max-age" in finding.hint
+    assert "migrate" not in finding.hint
+    with pytest.raises(UsageError, match="cannot be moved"):
+        part(wanted("shop", [spec()], "events", ["order.*"], kept), "shop.journal.stream")
+
+
+def test_the_journals_queue_is_an_orphan_once_a_stream_takes_its_place() -> None:
+    declared = [DeclaredQueue("shop.journal", "shop", JOURNAL, ("order.*",), 0, 0)]
+    depths: dict[str, Depth | None] = {"shop.journal": Depth(7, 0)}
+    owned = owned_by("shop", [spec()], [], declared, ["order.*"])
+    assert levels(fleet.check_orphans(declared, owned, depths)) == [Level.OK]
+    owned = owned_by("shop", [spec()], [], declared, ["order.*"], Kept(30, 10**9))
+    [finding] = fleet.check_orphans(declared, owned, depths)
+    assert "`journal_to` is stream" in finding.hint
 
 
 def test_an_orphaned_queue_is_named_with_the_way_out() -> None:

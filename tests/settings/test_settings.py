@@ -64,6 +64,13 @@ def test_days_by_type_come_from_either(folder: Path, monkeypatch: pytest.MonkeyP
     assert Settings.load(folder).event_retention_of == {"audit.#": 40.0, "sensor.*": 2.5}
 
 
+def test_a_stream_has_its_limits_from_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.load().stream is None
+    config(folder, 'journal_to = "stream"\nstream_retention = 90\n')
+    monkeypatch.setenv("WARREN_STREAM_MAX_BYTES", "50_000_000_000")
+    assert Settings.load().stream == (90.0, 50_000_000_000)
+
+
 def test_the_application_is_named_for_its_project(folder: Path) -> None:
     pyproject = folder / "pyproject.toml"
     pyproject.write_text('[project]\nname = "corner-shop"\n')
@@ -110,6 +117,10 @@ def test_only_sqlite_is_migrated_by_itself(folder: Path) -> None:
         ("migrate = 'perhaps'", "migrate is neither true nor false"),
         ('log_level = "loud"', "log_level='loud' is unknown\nUse one of debug, info"),
         ('exchange = ""', "exchange is not the name of an exchange"),
+        ('journal_to = "kafka"', "journal_to='kafka' is unknown\nUse one of database, stream"),
+        ("stream_retention = 0", "stream_retention=0 is not a number of days from 1 on"),
+        ("stream_max_bytes = 1000", "stream_max_bytes=1000 is not a whole number of bytes from 1 MB on"),
+        ('stream_max_bytes = "50GB"', "stream_max_bytes is not a number"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_file(folder: Path, text: str, said: str) -> None:
