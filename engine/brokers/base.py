@@ -17,8 +17,8 @@ Every adapter passes `engine.testing.conformance`. The contract:
   and restores its subscriptions. A queue that fails never disturbs another queue.
 * `replies` opens a way for requests: it puts a `reply_to` into what it publishes, and what is published
   to `""` under that name comes to `receive`, at most once, without an ack. With its connection it is lost.
-* A queue of `x-queue-type` stream is a log: bound and published to as any other, read and never consumed. Offsets
-  only grow, with gaps; retention (`x-max-age`, `x-max-length-bytes`) drops whole segments at its beginning.
+* A queue of `x-queue-type` stream is a log: bound as any other, read and never consumed. Offsets only grow, with
+  gaps; retention (`x-max-age`, `x-max-length-bytes`) drops whole segments at its beginning, the last one never.
 * `listen` makes a queue bound to patterns, which goes with this connection; its deliveries need no ack. After
   a reconnect it is made again, and `missed` is called: what was published meanwhile is lost to it.
 * Every call ends within its time-out, raising `BrokerUnavailable`, never `CancelledError`.
@@ -109,12 +109,12 @@ class Broker(Protocol):
         """The depth of each queue, None where it is missing. Changes nothing."""
 
     async def span(self, stream: str, since: float | None = None) -> Span:
-        """What a stream holds, or holds since a time (seconds since the epoch), which may begin a little early; or `QueueMissing`."""
+        """The offsets of a stream, or from a time on (seconds since the epoch; it may begin a little early), or `QueueMissing`."""
 
     def read(self, stream: str, offset: int, *, prefetch: int = 250) -> AsyncGenerator[Entry, None]:
-        """Entries from an offset on, or from the first above it that is kept, waiting for more without end.
+        """Entries from an offset on, or the first above it that is kept, without end; changes nothing.
 
-        Raises `QueueMissing`, and `BrokerUnavailable` when the connection goes: read on behind the last entry then.
+        Raises `QueueMissing`, and `BrokerUnavailable` when the connection goes: then read on behind the last entry.
         """
 
     async def get(self, queue: str) -> Message | None:

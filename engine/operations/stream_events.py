@@ -21,6 +21,8 @@ __all__ = ["Source", "StreamPage", "Unreadable", "bounds", "one", "page", "tail"
 
 #: Offsets that are read at a time when one searches backwards: at first, and at most.
 FIRST_BLOCK, LARGEST_BLOCK = 250, 20_000
+#: Entries that are no events which a page names.
+SHOWN = 20
 #: Seconds until a lost broker is tried again.
 RETRY = 1.0
 
@@ -46,12 +48,13 @@ class Unreadable(NamedTuple):
 class StreamPage(NamedTuple):
     """Events, the newest first; `before` fetches the page that follows, None when there is none.
 
-    `unreadable` are entries among them that are no events. `span` is what the stream holds.
+    `unreadable` entries were among them, of which `shown` has the last. `span` is what was asked for of the stream.
     """
 
     rows: list[EventDetail]
     before: int | None
-    unreadable: list[Unreadable]
+    unreadable: int
+    shown: list[Unreadable]
     span: Span
 
 
@@ -85,24 +88,27 @@ async def page(
     span = await bounds(source, wanted, offset=offset, before=before)
     holds = means(wanted)
     rows: list[EventDetail] = []
-    unreadable: list[Unreadable] = []
+    unreadable, shown = 0, list[Unreadable]()
     size, high = max(limit, FIRST_BLOCK), span.next
     while high > span.first and len(rows) < limit:
         low = max(high - size, span.first)
         found: list[EventDetail] = []
+        broken: list[Unreadable] = []
         async with contextlib.aclosing(scan(source.broker, source.stream, Span(low, high))) as entries:
             async for entry in entries:
                 event = _read(source, entry)
                 if isinstance(event, Unreadable):
-                    unreadable.append(event)
+                    broken.append(event)
                 elif holds(event.row):
                     found.append(event)
         rows += reversed(found)
+        until = rows[limit - 1].row.position if len(rows) >= limit else low
+        broken = [each for each in reversed(broken) if each.offset >= until]
+        unreadable += len(broken)
+        shown += broken[: SHOWN - len(shown)]
         size, high = min(size * 2, LARGEST_BLOCK), low
     rows = [masked(each, source.masking) for each in rows[:limit]]
-    if len(rows) == limit:
-        unreadable = [each for each in unreadable if each.offset > rows[-1].row.position]
-    return StreamPage(rows, rows[-1].row.position if len(rows) == limit else None, unreadable, span)
+    return StreamPage(rows, rows[-1].row.position if len(rows) == limit else None, unreadable, shown, span)
 
 
 async def one(source: Source, reference: str) -> EventDetail | Unreadable:

@@ -11,7 +11,7 @@ from engine.operations import redrive
 from engine.operations.operator import Operator
 from engine.operations.progress import one
 from engine.operations.redrive import Plan
-from engine.runtime.kinds import KINDS
+from engine.runtime.kinds import KINDS, performance_of
 from engine.runtime.leasing import Leases
 from engine.runtime.performing import Performance, lease_name, release
 from engine.runtime.relay import Relay, RemoveSection
@@ -45,7 +45,7 @@ async def performance(
     token = await Leases(database, owner, lambda _: True).token(lease_name(operation))
     assert token is not None
     kind = KINDS[(await one(database, operation)).kind]
-    return Performance(
+    return performance_of(kind.name)(
         operation,
         kind,
         database=database,

@@ -164,13 +164,18 @@ class RabbitBroker:
 
     async def span(self, stream: str, since: float | None = None) -> Span:
         """What a stream holds, or holds since a time; raises `QueueMissing`. Changes nothing."""
-        check_name("stream", stream)
+        self._check_stream(stream)
         return await self._streams.span(stream, since)
 
     def read(self, stream: str, offset: int, *, prefetch: int = 250) -> AsyncGenerator[Entry, None]:
         """The entries of a stream from an offset on, without end."""
-        check_name("stream", stream)
+        self._check_stream(stream)
         return self._streams.read(stream, offset, prefetch)
+
+    def _check_stream(self, stream: str) -> None:
+        if self._is_closed:
+            raise BrokerUnavailable("The broker is closed.")
+        check_name("stream", stream)
 
     async def get(self, queue: str) -> Message | None:
         """Take one message off a queue at once, acked; raises `QueueMissing`."""

@@ -73,14 +73,13 @@ class Streams:
         """
         doing = f"looking at the stream {stream}"
         seen: dict[str, tuple[int, int]] = {}
-        last = asyncio.Event()
+        begun = {FIRST: asyncio.Event(), SINCE: asyncio.Event(), LAST: asyncio.Event()}
 
         def take(consumer: str, delivery: Delivery) -> None:
             begin, end = seen.get(consumer, (MAX_OFFSET, -1))
             offset = _offset(delivery, end + 1)
             seen[consumer] = (min(begin, offset), max(end, offset))
-            if consumer == LAST:
-                last.set()
+            begun[consumer].set()
 
         channel, sink = await self._open(stream, take)
         try:
@@ -89,10 +88,18 @@ class Streams:
                 moment = datetime.fromtimestamp(min(max(since, 0.0), MAX_TIMESTAMP), UTC)
                 await self._consume(channel, sink, stream, moment, 1, SINCE, doing)
             await self._consume(channel, sink, stream, "last", WHOLE_CHUNK, LAST, doing)
-            await _either(last, sink.ended, EMPTY_AFTER)
+            await _either(begun[LAST], sink.ended, EMPTY_AFTER)
             await self._ask(channel, sink, channel.amqp.basic_qos(prefetch_count=1), doing)
+            if seen:  # then there is a first one
+                await _either(begun[FIRST], sink.ended, self._timeout)
+                await _either(begun[LAST], sink.ended, self._timeout)
+                await self._ask(channel, sink, channel.amqp.basic_qos(prefetch_count=1), doing)
         finally:
             await channel.close()
+        if seen and not (FIRST in seen and LAST in seen):
+            raise BrokerUnavailable(
+                f"RabbitMQ did not answer within {self._timeout:g} s while {doing}.", hint=RESTART_HINT
+            )
         after = max((end for _, end in seen.values()), default=-1) + 1
         begin = seen.get(FIRST if since is None else SINCE, (after, after))[0]
         return Span(begin, after)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from engine.cli.call import Call
 from engine.cli.progress import progress
 from engine.operations.performing import Performed
-from engine.operations.progress import Operation, Options, State, default_options, follow
+from engine.operations.progress import Operation, Options, Stage, State, default_options, follow
 from engine.storage.database import Database
 
 
@@ -96,5 +96,6 @@ def _why_not_all(stands: Operation, alone: bool) -> str:
     if stands.state is State.STOPPED:
         return f"{rest} it stopped, since {stands.note}.\n`warren operations resume {stands.id}` goes on."
     if alone:
-        return f"{rest} the canaries have no outcome without a worker. The first that starts goes on."
+        which = "the canaries have" if stands.stage is Stage.CANARY else "what was sent has"
+        return f"{rest} {which} no outcome without a worker. The first that starts goes on."
     return f"{rest} the operation is {stands.state}."

@@ -34,15 +34,14 @@ async def show_list(call: Call, wanted: EventFilter, *, limit: int, offset: int 
     else:
         rows = [{**row_dict(each.row), "aggregate": aggregate(each.row)} for each in found.rows]
     span = {"first": found.span.first, "next": found.span.next}
-    unreadable = [{"offset": each.offset, "reason": each.reason} for each in found.unreadable]
-    out.items(
-        rows, LIST, "There are no such events in the stream.", before=found.before, span=span, unreadable=unreadable
-    )
+    shown = [{"offset": each.offset, "reason": each.reason} for each in found.shown]
+    beside = {"before": found.before, "span": span, "unreadable": found.unreadable, "unreadable_shown": shown}
+    out.items(rows, LIST, "There are no such events in the stream.", **beside)
     if offset is not None and offset < found.span.first:
         out.note(f"The stream begins with {found.span.first:,}: retention has dropped what was before.")
     if found.unreadable:
-        last = found.unreadable[0]
-        out.note(f"{len(found.unreadable):,} entries are no events; {last.offset:,}: {last.reason}.")
+        last = found.shown[0]
+        out.note(f"Not listed, for they are no events: {found.unreadable:,} entries; {last.offset:,}: {last.reason}.")
     if found.before is not None:
         out.note(f"There may be more: --before {found.before}, or --limit.")
 
