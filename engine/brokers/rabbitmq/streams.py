@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -130,7 +129,7 @@ class Streams:
                         await channel.write(ChannelFrame.marshall(channel.number, [ack]).payload, self._timeout)
                     if found >= place:  # a chunk may begin before it
                         place = found + 1
-                        yield Entry(found, _bare(delivery))
+                        yield Entry(found, delivery)
                 if sink.ended.done():
                     raise self._lost(sink, stream, doing)
                 more.clear()
@@ -180,15 +179,10 @@ class Streams:
 
 
 def _offset(delivery: Delivery, otherwise: int) -> int:
-    offset = delivery.message.headers.get(OFFSET)
+    """The offset of a delivery, whose header is the broker's and taken off."""
+    headers = delivery.message.headers
+    offset = headers.pop(OFFSET, None) if isinstance(headers, dict) else None
     return offset if type(offset) is int and 0 <= offset <= MAX_OFFSET else otherwise
-
-
-def _bare(delivery: Delivery) -> Delivery:
-    """The delivery without the broker's header."""
-    message = delivery.message
-    headers = {name: value for name, value in message.headers.items() if name != OFFSET}
-    return replace(delivery, message=replace(message, headers=headers))
 
 
 async def _either(event: asyncio.Event, ended: asyncio.Future[Any], timeout: float | None) -> None:
