@@ -19,6 +19,7 @@ from engine.model import headers as names
 from engine.model.codec import Envelope, decode
 from engine.model.message import Delivery, Headers, Message, Publication
 from engine.model.record import Claim, Holder, Record, Skip, State, decide
+from engine.model.topology import STREAM_SUFFIX
 from engine.operations.operator import Operator
 from engine.operations.writing import write
 from engine.runtime.intake import MOST_RUNS, body_hash, carried_key, readable_id, routed_by
@@ -157,6 +158,11 @@ async def plan(broker: Broker, source: str, target: str) -> Plan:
         raise UsageError(
             "dead letters cannot be moved among messages", hint="`warren redrive` sends failed messages back."
         )
+    for name in (source, target):
+        if name.endswith(STREAM_SUFFIX):
+            raise UsageError(
+                f"{name} is a stream: nothing is taken from it", hint="`warren replay --from-stream` sends its events."
+            )
     depths = await broker.depths([source, target])
     for name, depth in depths.items():
         if depth is None:

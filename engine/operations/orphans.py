@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.brokers.base import Broker, Depth
 from engine.errors import UsageError
 from engine.model.handler import HandlerSpec
-from engine.model.topology import dlq_name, journal_name
+from engine.model.topology import STREAM_SUFFIX, dlq_name, journal_name
 from engine.operations.operator import Operator
 from engine.operations.workers import living
 from engine.operations.writing import write
@@ -139,6 +139,9 @@ async def plan_deletion(broker: Broker, queue: str) -> Deletion:
         raise UsageError(f"there is no queue {queue} on the broker", hint="`warren topology diff` names the orphans.")
     if depth is not None and depth.consumers:
         raise UsageError(f"{queue} has {depth.consumers} consumers", hint="Stop its workers first.")
+    if depth is not None and queue.endswith(STREAM_SUFFIX):
+        span = await broker.span(queue)  # RabbitMQ tells the depth of a stream late
+        return Deletion(queue, span.next - span.first, 0)
     return Deletion(queue, 0 if depth is None else depth.ready, 0 if letters is None else letters.ready)
 
 
@@ -154,7 +157,9 @@ async def delete(database: Database, broker: Broker, planned: Deletion, *, opera
             f"{planned.queue} holds {now.lost:,} messages by now, not {planned.lost:,}", hint="Look again, then decide."
         )
     lost = await broker.delete_queue(planned.queue)
-    if not planned.queue.endswith(".dlq"):
+    if planned.queue.endswith(STREAM_SUFFIX):
+        lost = now.lost
+    elif not planned.queue.endswith(".dlq"):
         lost += await broker.delete_queue(dlq_name(planned.queue))
     entry = audit.Entry(time.time(), operator.who, "delete", why, {"queue": planned.queue}, {"lost": lost})
     await write(database, partial(_forget, queue=planned.queue, entry=entry))

@@ -17,7 +17,7 @@ from engine.model.message import Message, Publication
 from engine.model.operation import ItemState, Operation, Options, State
 from engine.model.replay import Verdict
 from engine.model.topology import stream_name
-from engine.operations import steering, stream_replay
+from engine.operations import orphans, steering, stream_replay
 from engine.operations.events import EventFilter
 from engine.operations.masking import masking_for
 from engine.operations.operator import Operator
@@ -126,6 +126,8 @@ async def test_one_handler_runs_again_on_a_span_of_the_stream(settings: Settings
         # What succeeded is counted, and not kept one by one.
         assert await items(worker.database, stands.id) == []
 
+        # What a deletion would lose is known at once, though RabbitMQ tells depths late.
+        assert (await orphans.plan_deletion(worker.broker, made.stream)).lost == COUNT
         part = await planned(worker, EventFilter(aggregate_type=None, event_ids=["e-7", "e-9"]), offset=8)
         assert part.span.first == 8
         assert (await replayed(worker, part)).succeeded == 1
