@@ -18,11 +18,12 @@ from aiormq.exceptions import AMQPError
 from pamqp import commands
 
 from engine.brokers.base import Entry, Span
-from engine.brokers.rabbitmq.calls import RESTART_HINT, call, closed_error
+from engine.brokers.rabbitmq.calls import RESTART_HINT, call, closed_error, words
 from engine.brokers.rabbitmq.content import DELIVER, DeliverySink, method_of
 from engine.brokers.rabbitmq.decode import MAX_TIMESTAMP
 from engine.brokers.rabbitmq.link import Channel, Link
 from engine.brokers.rabbitmq.subscription import unexpected
+from engine.brokers.rabbitmq.tap import CloseReason
 from engine.errors import BrokerError, BrokerUnavailable, QueueMissing
 from engine.model.message import Delivery
 
@@ -165,17 +166,26 @@ class Streams:
             await call(doing, question, self._timeout)
         except (BrokerError, AMQPError, RuntimeError, OSError) as error:
             if sink.reason is not None:
-                raise closed_error(sink.reason, doing) from None
+                raise _refusal(sink.reason, doing) from None
             if isinstance(error, BrokerError):
                 raise
             raise BrokerUnavailable(f"The connection to RabbitMQ was lost while {doing}.", hint=RESTART_HINT) from None
 
     def _lost(self, sink: _Reading, stream: str, doing: str) -> BrokerError:
         if sink.reason is not None:
-            return closed_error(sink.reason, doing)
+            return _refusal(sink.reason, doing)
         if sink.ended.result():
             return QueueMissing(f"The stream {stream!r} was deleted while it was read.")
         return BrokerUnavailable(f"The connection to RabbitMQ was lost while {doing}.", hint=RESTART_HINT)
+
+
+def _refusal(reason: CloseReason, doing: str) -> BrokerError:
+    """What it means that the broker closed the channel. A stream is not there for seconds after its node came up: that passes."""
+    if reason.code == 404 and "down or inaccessible" in reason.text:
+        return BrokerUnavailable(
+            f"RabbitMQ is not ready for it yet, while {doing}: {words(reason.text)}.", hint=RESTART_HINT
+        )
+    return closed_error(reason, doing)
 
 
 def _offset(delivery: Delivery, otherwise: int) -> int:

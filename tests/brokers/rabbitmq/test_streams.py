@@ -68,6 +68,7 @@ async def test_a_lost_connection_ends_a_reading_and_one_reads_on_behind_it(
     await subscription.close()
 
 
+@pytest.mark.slow  # two restarts
 async def test_a_tail_goes_on_after_the_broker_was_killed_and_repeats_nothing(
     rabbit_node: RabbitNode, app: str
 ) -> None:
@@ -91,10 +92,12 @@ async def test_a_tail_goes_on_after_the_broker_was_killed_and_repeats_nothing(
 
         following = asyncio.create_task(follow())
         await asyncio.wait_for(halfway.wait(), 20)
-        await asyncio.to_thread(rabbit_node.kill)
-        await asyncio.to_thread(rabbit_node.start)
+        # RabbitMQ 3.10 writes down late that a stream was made: killed in its first second it never gets it back.
+        for end in (rabbit_node.stop, rabbit_node.kill):
+            await asyncio.to_thread(end)
+            await asyncio.to_thread(rabbit_node.start)
         todo = [event(app, number) for number in range(100, 150)]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             while todo:
                 answers = await broker.publish(todo[:10])
                 if answers[0] is None:
