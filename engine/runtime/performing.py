@@ -117,7 +117,7 @@ class Performance:
                 return
             due, wait = self._due(operation)
             if due and await self._ready(operation):
-                operation = await self._send(operation, due)
+                operation = await self._send(due)
             elif not due:
                 look = self._next_look - time.monotonic() if self._verifies else LATE_LOOK
                 await self._sleep(min(wait, max(look, 0.0)))
@@ -167,12 +167,12 @@ class Performance:
         """How many items may be sent now, the rate aside."""
         return allowed(operation)
 
-    async def _group(self, operation: Operation, count: int) -> Callable[[Connection], Group | None]:
+    async def _group(self, count: int) -> Callable[[Connection], Group | None]:
         """What sends the next group, in a transaction."""
         return partial(self._send_group, count, self._gone, self._pace)
 
-    async def _send(self, operation: Operation, count: int) -> Operation | None:
-        work = await self._group(operation, count)
+    async def _send(self, count: int) -> Operation | None:
+        work = await self._group(count)
         try:
             done = await self._database.write(work)
         except DatabaseError:

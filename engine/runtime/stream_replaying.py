@@ -190,8 +190,10 @@ class StreamPerformance(Performance):
             room = self._size
         return max(min(allowed(operation), room), 0)
 
-    async def _send(self, operation: Operation, count: int) -> Operation | None:
-        assert operation.cursor is not None
+    async def _send(self, count: int) -> Operation | None:
+        operation = await self._read()
+        if operation is None or operation.cursor is None:
+            return None
         if self._reader is None:
             self._reader = Reader(self._broker, asked_of(operation))
         try:
@@ -205,9 +207,9 @@ class StreamPerformance(Performance):
             await self._sleep(1.0)
             return await self._read()
         self._next_read = read
-        return await super()._send(operation, count)
+        return await super()._send(count)
 
-    async def _group(self, operation: Operation, count: int) -> Callable[[Connection], Group | None]:
+    async def _group(self, count: int) -> Callable[[Connection], Group | None]:
         return partial(self._send_read, self._next_read, self._gone, self._pace, None)
 
     def _send_read(
