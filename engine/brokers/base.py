@@ -9,6 +9,8 @@ Every adapter passes `engine.testing.conformance`. The contract:
 * A delivery stays with the broker until it is acked. What is not acked when its
   subscription or process ends is delivered again, with `redelivered` set; after 1,000
   deliveries it is dead-lettered instead. No more than `prefetch` are out at a time.
+* A queue with `x-single-active-consumer` delivers to one subscription at a time, the one that came first. When that is
+  cancelled or gone the next goes on; one that is closed, or killed, first gives back what it had, in order.
 * `ack` and `nack` of a delivery whose connection has gone are ignored: it comes again.
 * `nack(requeue=False)`, an expired queue TTL and the delivery limit dead-letter to the
   queue's `x-dead-letter-exchange`, at least once; without one the message is dropped.
@@ -118,7 +120,7 @@ class Broker(Protocol):
         """
 
     async def get(self, queue: str) -> Message | None:
-        """Take one message off a queue at once, acked. For tools and tests."""
+        """Take one message off a queue at once, acked. For tools and tests; not with a single active consumer."""
 
     async def delete_queue(self, queue: str) -> int:
         """Delete a queue with what is in it; the number of messages that were ready."""

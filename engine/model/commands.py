@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from engine.model.event import EventData
 from engine.model.handler import DEFAULT_TIMEOUT, Key, declaring
@@ -28,6 +28,8 @@ def command_handler(
     idempotency_key: Key | None = None,
     emits: Iterable[type[EventData]] = (),
     circuit: int | None = None,
+    partitions: int | None = None,
+    order: Literal["strict"] | None = None,
 ) -> Callable[[F], F]:
     """Declare a function as the one handler of commands, by class or type.
 
@@ -48,6 +50,8 @@ def command_handler(
         idempotency_key=idempotency_key,
         emits=emits,
         circuit=circuit,
+        partitions=partitions,
+        order=order,
     )
 
 

@@ -6,10 +6,11 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from engine.errors import PluginError
 from engine.model.event import EventData
+from engine.model.partition import MAX_PARTITIONS
 from engine.model.place import Place, shown_path, stem_of
 from engine.model.subjects import Role, read_emits, read_subjects
 from engine.model.topology import check_exchange_name, check_queue_name
@@ -51,7 +52,8 @@ class HandlerSpec:
     Of a command or query handler `patterns` are the types that it takes, to which nothing is bound.
 
     `timeout` and `batch_wait` are in seconds. `queue` is the name that was asked for, or None; `exchange_named`
-    says whether `exchange` was. `namespace` holds the names around a handler that was
+    says whether `exchange` was. `partitions` is 0 where the order is kept within a worker only;
+    `strict`: what follows an event that failed waits for it. `namespace` holds the names around a handler that was
     declared inside a function, for its annotations.
     """
 
@@ -73,6 +75,8 @@ class HandlerSpec:
     batch: int | None = None
     batch_wait: float = 0.0
     circuit: int | None = None
+    partitions: int = 0
+    strict: bool = False
     role: Role = Role.EVENT
     is_async: bool = True
     file: str = ""
@@ -114,6 +118,8 @@ def handler(
     batch: int | None = None,
     batch_wait: float = 0.0,
     circuit: int | None = None,
+    partitions: int | None = None,
+    order: Literal["strict"] | None = None,
 ) -> Callable[[F], F]:
     """Declare a function as the handler of events, by class or topic pattern.
 
@@ -124,7 +130,9 @@ def handler(
     telling duplicates; each is a payload field or a plain function of the event. `emits` lists all that
     the handler may emit. A handler of `list[Event[…]]` gets up to `batch` events (100 unless said) at a time,
     and waits at most `batch_wait` seconds for them. After `circuit` failures in a row, of one cause, its queue is
-    left alone for a while; 0 never, None as the settings say. The function is returned unchanged. Raises `PluginError`.
+    left alone for a while; 0 never, None as the settings say. With `partitions` events of one `key` are begun in their order in
+    the whole fleet; with `order="strict"` those that follow one that failed wait until it is handled or given up.
+    The function is returned unchanged. Raises `PluginError`.
     """
     place = Place.above("handler")
     _check_batch(place.at, batch, batch_wait, prefetch)
@@ -144,6 +152,8 @@ def handler(
         circuit=circuit,
         batch=batch,
         batch_wait=float(batch_wait),
+        partitions=partitions,
+        order=order,
     )
 
 
@@ -164,6 +174,8 @@ def declaring(
     circuit: int | None = None,
     batch: int | None = None,
     batch_wait: float = 0.0,
+    partitions: int | None = None,
+    order: str | None = None,
 ) -> Callable[[F], F]:
     """What declares a function as a handler of this role; see `handler` for the options. Raises `PluginError`."""
     at = place.at
@@ -171,6 +183,7 @@ def declaring(
     _check_options(at, queue, exchange, retry, timeout, concurrency, prefetch, key, idempotency_key)
     if circuit is not None and (type(circuit) is not int or circuit < 0):
         raise PluginError(f"{at}: circuit={circuit!r} is not a whole number from 0", hint="0 turns the circuit off.")
+    strict = _check_order(at, key, batch, partitions, order)
     emitted = read_emits(emits, at)
 
     def declare(function: F) -> F:
@@ -194,6 +207,8 @@ def declaring(
             batch=batch,
             batch_wait=batch_wait,
             circuit=circuit,
+            partitions=partitions or (1 if strict else 0),
+            strict=strict,
             role=role,
             is_async=inspect.iscoroutinefunction(function),
             file=place.file,
@@ -295,6 +310,27 @@ def _check_batch(at: str, batch: object, batch_wait: object, prefetch: int | Non
             f"{at}: a batch of {batch} never fills with prefetch={prefetch}",
             hint="Leave prefetch out, or make it at least the size of a batch.",
         )
+
+
+def _check_order(at: str, key: object, batch: object, partitions: object, order: object) -> bool:
+    """Whether the order is strict."""
+    if partitions is not None and (type(partitions) is not int or not 1 <= partitions <= MAX_PARTITIONS):
+        raise PluginError(f"{at}: partitions={partitions!r} is not a whole number from 1 to {MAX_PARTITIONS}")
+    if order not in (None, "strict"):
+        raise PluginError(
+            f'{at}: order={order!r} is not "strict"',
+            hint="Leave it out where an event that failed need not hold up those after it.",
+        )
+    if partitions is None and order is None:
+        return False
+    said = f"partitions={partitions}" if order is None else 'order="strict"'
+    if key is None:
+        raise PluginError(f"{at}: {said} without a key", hint='Say what is kept in order: key="order_id".')
+    if batch is not None:
+        raise PluginError(
+            f"{at}: {said} and a batch cannot be had together", hint="A batch mixes keys. Take one event at a time."
+        )
+    return order is not None
 
 
 def _check_function(function: object, at: str) -> None:

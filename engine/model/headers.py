@@ -54,6 +54,12 @@ EXCHANGE: Final = "warren-exchange"
 ROUTING_KEY: Final = "warren-routing-key"
 FINGERPRINT: Final = "warren-fingerprint"
 
+#: Between a router and a partition: by which way the message came, and what of its frame could not be read.
+ROUTED_EXCHANGE: Final = "warren-routed-exchange"
+ROUTED_KEY: Final = "warren-routed-key"
+ROUTED_DEFECT: Final = "warren-routed-defect"
+ROUTED_HEADERS: Final = frozenset({ROUTED_EXCHANGE, ROUTED_KEY, ROUTED_DEFECT})
+
 #: Tables nested deeper than this are cut in `dump`.
 MAX_DEPTH: Final = 64
 TOO_DEEP: Final = "(nested too deep)"

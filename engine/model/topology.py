@@ -4,6 +4,7 @@
     <app>.delay.<d> (TTL d) ──▶ <app>.due ──<app>.dlx──▶ <app>.due.dlq
     events (topic) ──journal's patterns──▶ <app>.journal ──<app>.dlx──▶ <app>.journal.dlq
                                      or ──▶ <app>.journal.stream (a stream: a log, read and never consumed)
+    events (topic) ──pattern──▶ <queue> ──router──▶ <queue>.p0-of-4 … p3-of-4 ──<app>.dlx──▶ <queue>.dlq
 
 Every queue but the stream is a quorum queue. What dead-letters does so at least once, which RabbitMQ
 grants only with `reject-publish` (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering).
@@ -17,6 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from engine.errors import ConfigurationError, PluginError
 from engine.model.delay import RUNGS, rung_queue
+from engine.model.partition import is_partition, partition_names
 from engine.settings import Kept
 
 #: After so many deliveries a message is dead-lettered: a backstop against loops.
@@ -27,6 +29,10 @@ DELIVERY_LIMIT: Final = 1000
 #: it. RabbitMQ 4 sets 20 where none is given, and 3.10 drops at once when told -1 (unlimited).
 #: So: a limit that nobody meets.
 NO_DELIVERY_LIMIT: Final = 2**31 - 1
+
+#: The argument of a queue that delivers to one of its consumers at a time.
+#: https://www.rabbitmq.com/docs/consumers#single-active-consumer
+SINGLE_ACTIVE: Final = "x-single-active-consumer"
 
 #: The longest time-out of a query in seconds, and how many wait in a queue before more are refused.
 LONGEST_QUERY: Final = 300
@@ -97,6 +103,8 @@ class Route(NamedTuple):
     queue: str
     exchange: str
     patterns: Sequence[str]
+    #: Into so many partitions its messages are routed by their key; 0: they are handled where they are.
+    partitions: int = 0
 
 
 def dlx_name(app: str) -> str:
@@ -137,7 +145,7 @@ def handler_topology(app: str, routes: Sequence[Route]) -> Topology:
     _dead_letter_exchange(app)
     reserved = {due_name(app), journal_name(app), stream_name(app), *(rung_queue(app, ms) for ms in RUNGS)}
     for route in routes:
-        if route.queue in reserved or route.queue.endswith(".dlq"):
+        if route.queue in reserved or route.queue.endswith(".dlq") or is_partition(route.queue):
             raise PluginError(
                 f"The queue name {route.queue!r} is one that Warren makes for itself.", hint="Choose another queue=."
             )
@@ -206,7 +214,7 @@ def _routed(app: str, routes: Sequence[Route]) -> Topology:
         if route.exchange == dlx.name:
             raise PluginError(f"The exchange {dlx.name!r} is for dead letters.", hint="Choose another exchange=.")
         exchanges.setdefault(route.exchange, Exchange(route.exchange))
-        for queue in (_queue(app, route.queue), _dead_letter_queue(route.queue)):
+        for queue in (*_handled(app, route), _dead_letter_queue(route.queue)):
             queues[queue.name] = queue
         for pattern in route.patterns:
             check_pattern(pattern)
@@ -251,6 +259,18 @@ def _quorum(exchange: str, routing_key: str) -> dict[str, str | int]:
 
 def _queue(app: str, name: str) -> Queue:
     return Queue(name, _quorum(dlx_name(app), name))
+
+
+def _handled(app: str, route: Route) -> list[Queue]:
+    """A handler's queue, and its partitions. A queue with an order is consumed by one at a time.
+
+    What the broker dead-letters from a partition goes where the dead letters of its handler's queue go.
+    """
+    if not route.partitions:
+        return [_queue(app, route.queue)]
+    check_queue_name(partition_names(route.queue, route.partitions)[-1])
+    arguments = {**_quorum(dlx_name(app), route.queue), SINGLE_ACTIVE: True}
+    return [Queue(name, arguments) for name in (route.queue, *partition_names(route.queue, route.partitions))]
 
 
 def _dead_letter_queue(queue: str) -> Queue:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.brokers.base import Depth
 from engine.model.delay import RUNGS, rung_queue
 from engine.model.meter import Age, Meter, Rates, lag
+from engine.model.partition import partitioned
 from engine.model.topology import dlq_name, due_name
 from engine.operations.pausing import Shut
 from engine.operations.workers import WorkerState
@@ -41,6 +42,7 @@ class Facts(NamedTuple):
     shut: Shut
     dead: Mapping[str, int]
     outbox: Outbox
+    partitions: Sequence[str] = ()
 
 
 class Seen(NamedTuple):
@@ -106,7 +108,8 @@ class Fleet(NamedTuple):
 
 def read_facts(connection: Connection, app: str, now: float) -> Facts:
     """Ask the database."""
-    declared = workers.list_queues(connection, app=app)
+    every = workers.list_queues(connection, app=app, partitions=True)
+    declared = [queue for queue in every if queue.role != workers.PARTITION]
     dead = {
         queue.queue: failure_search.count(connection, Filter(queue=queue.queue, status=Status.OPEN))
         for queue in declared
@@ -119,6 +122,7 @@ def read_facts(connection: Connection, app: str, now: float) -> Facts:
         Shut(pauses.list_pauses(connection), pauses.list_circuits(connection)),
         dead,
         Outbox(outbox.pending(connection), outbox.oldest(connection)),
+        [queue.queue for queue in every if queue.role == workers.PARTITION],
     )
 
 
@@ -217,6 +221,19 @@ def _figures(
         lag=lag(None if depth is None else depth.ready + unacked, rates.left),
         trend=tuple(meter.series("left", now, STEP, STEPS)),
     )
+
+
+def with_partitions(seen: Mapping[str, Seen], partitions: Iterable[str]) -> Mapping[str, Seen]:
+    """What waits in partitions, and is out with their consumers, counts to the queue that they are partitions of."""
+    whole = dict(seen)
+    for name in partitions:
+        one, own = seen.get(name), whole.get(partitioned(name))
+        if one is None or one.depth is None or own is None or own.depth is None:
+            continue
+        unacked = None if one.unacked is None or own.unacked is None else own.unacked + one.unacked
+        depth = own.depth._replace(ready=own.depth.ready + one.depth.ready)
+        whole[partitioned(name)] = Seen(own.at, depth, unacked)
+    return whole
 
 
 def _waiting(seen: Seen | None, stats: Sequence[Stats]) -> int | None:

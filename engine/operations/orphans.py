@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.brokers.base import Broker, Depth
 from engine.errors import UsageError
 from engine.model.handler import HandlerSpec
+from engine.model.partition import is_partition, partition_names, partitioned
 from engine.model.topology import STREAM_SUFFIX, dlq_name, journal_name
 from engine.operations.operator import Operator
 from engine.operations.workers import living
@@ -36,6 +37,11 @@ class Orphan(NamedTuple):
     @property
     def advice(self) -> str:
         """The commands that put it right."""
+        if is_partition(self.queue):
+            return (
+                f"It is a partition that {self.handler} has no more. Move what waits in it back to where it is routed anew: "
+                f"`warren topology move {self.queue} {partitioned(self.queue)}`. Then: `warren topology delete {self.queue}`."
+            )
         if self.handler == JOURNAL:
             return (
                 f"Nobody takes from it: the setting `journal` names no patterns here, or `journal_to` is stream. Set them otherwise until it is empty, "
@@ -73,6 +79,8 @@ def find(
 
 def _heir(orphan: DeclaredQueue, owned: Mapping[str, Collection[str]]) -> str | None:
     """The queue of the handler that took its events over, as far as names and patterns tell."""
+    if is_partition(orphan.queue):
+        return partitioned(orphan.queue)
     same = [queue for queue, patterns in owned.items() if set(patterns) & set(orphan.patterns)]
     near = get_close_matches(orphan.queue, same, n=1, cutoff=0.0)
     return near[0] if near else None
@@ -92,6 +100,10 @@ def owned_by(
     """
     patterns = {queue.queue: queue.patterns for queue in declared}
     owned = {queue: patterns.get(queue, ()) for worker in alive for queue in worker.info.get("handlers", ())}
+    partitions = [each for worker in alive for each in worker.info.get("partitions", {}).items()]
+    partitions += [(spec.queue_for(app), spec.partitions) for spec in specs]
+    for queue, count in partitions:
+        owned.update(dict.fromkeys(partition_names(queue, count), ()))
     if journal and stream is None:
         owned[journal_name(app)] = tuple(journal)
     return {**owned, **{spec.queue_for(app): tuple(spec.patterns) for spec in specs}}
@@ -110,7 +122,7 @@ async def look(
 
     def read(connection: Connection) -> tuple[list[DeclaredQueue], list[Worker]]:
         alive = [worker for worker in workers.list_workers(connection) if worker.id in ids]
-        return workers.list_queues(connection, app=app), alive
+        return workers.list_queues(connection, app=app, partitions=True), alive
 
     declared, alive = await database.read(read)
     names = [queue.queue for queue in declared]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.brokers.base import Broker, Depth
 from engine.model.delay import RUNGS, rung_queue
 from engine.model.handler import HandlerSpec
+from engine.model.partition import partition_names, partitioned
 from engine.model.topology import dlq_name, due_name
 from engine.operations.pausing import Shut, circuit_dict, pause_dict
 from engine.runtime.strangers import crowded
@@ -16,7 +17,7 @@ from engine.storage.database import Database
 from engine.storage.failure_search import Filter
 from engine.storage.failures import Status
 from engine.storage.pauses import OpenCircuit, Pause
-from engine.storage.workers import DeclaredQueue
+from engine.storage.workers import PARTITION, DeclaredQueue
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -61,9 +62,9 @@ class _Known(NamedTuple):
     shut: Shut
 
 
-async def declared(database: Database, app: str) -> list[DeclaredQueue]:
-    """The queues that workers of this application declared."""
-    return await database.read(lambda connection: workers.list_queues(connection, app=app))
+async def declared(database: Database, app: str, *, partitions: bool = False) -> list[DeclaredQueue]:
+    """The queues that workers of this application declared; with `partitions` also those of each."""
+    return await database.read(lambda connection: workers.list_queues(connection, app=app, partitions=partitions))
 
 
 async def list_queues(
@@ -73,15 +74,30 @@ async def list_queues(
 
     `alive` are the workers whose counters still mean something.
     """
-    handlers = {queue.queue: queue.handler for queue in await declared(database, app)}
+    recorded = await declared(database, app, partitions=True)
+    handlers = {queue.queue: queue.handler for queue in recorded if queue.role != PARTITION}
     handlers.update({spec.queue_for(app): spec.name for spec in specs})
     names = sorted(handlers)
+    partitions = {queue.queue for queue in recorded if queue.role == PARTITION}
+    partitions.update(name for spec in specs for name in partition_names(spec.queue_for(app), spec.partitions))
     rungs = [rung_queue(app, ms) for ms in RUNGS]
-    depths = await broker.depths([*names, *map(dlq_name, names), *rungs, due_name(app)])
+    depths = with_partitions(
+        await broker.depths([*names, *partitions, *map(dlq_name, names), *rungs, due_name(app)]), partitions
+    )
     living = frozenset(alive)
     known = await database.read(lambda connection: _known(connection, names, living))
     states = [_state(name, handlers[name], depths, known) for name in names]
     return QueueList(states, sum(_ready(depths, name) for name in (*rungs, due_name(app))))
+
+
+def with_partitions(depths: Mapping[str, Depth | None], partitions: Iterable[str]) -> Mapping[str, Depth | None]:
+    """The depths, in which what waits in partitions counts to the queue that they are partitions of."""
+    whole = dict(depths)
+    for name in partitions:
+        depth, queue = depths.get(name), partitioned(name)
+        if depth is not None and (own := whole.get(queue)) is not None:
+            whole[queue] = own._replace(ready=own.ready + depth.ready)
+    return whole
 
 
 def _known(connection: Connection, names: Sequence[str], alive: frozenset[str]) -> _Known:

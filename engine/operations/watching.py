@@ -9,7 +9,7 @@ from time import monotonic
 from engine.brokers.base import Broker
 from engine.brokers.rabbitmq.totals import Total
 from engine.operations.connecting import Doors
-from engine.operations.fleet import Facts, Fleet, Meters, Seen, broker_queues, picture, read_facts
+from engine.operations.fleet import Facts, Fleet, Meters, Seen, broker_queues, picture, read_facts, with_partitions
 from engine.operations.workers import WorkerState, states
 
 #: Seconds after which a queue, a dead-letter queue, and one of those that delays wait in is asked for again.
@@ -39,7 +39,7 @@ class Watch:
         self._alive = states(facts.workers, facts.stats, doors.liveness.alive, now)
         self._facts = facts
         self.database_took = monotonic() - begun
-        self.meters.feed(facts, self._seen)
+        self.meters.feed(facts, with_partitions(self._seen, facts.partitions))
 
     async def listen(self, broker: Broker, now: float) -> None:
         """Ask the broker for the depths that are due. Raises `BrokerUnavailable`."""
@@ -47,7 +47,7 @@ class Watch:
             return
         names, letters, delays = broker_queues(self.app, self._facts.declared)
         periods = {
-            **dict.fromkeys(names, QUEUE_PERIOD),
+            **dict.fromkeys((*names, *self._facts.partitions), QUEUE_PERIOD),
             **dict.fromkeys(letters, LETTERS_PERIOD),
             **dict.fromkeys(delays, DELAYS_PERIOD),
         }
@@ -73,7 +73,8 @@ class Watch:
         """The newest picture; None before the database was read."""
         if self._facts is None:
             return None
-        return picture(self._facts, self._alive, self._seen, self.meters, self.app, time.time() if now is None else now)
+        seen = with_partitions(self._seen, self._facts.partitions)
+        return picture(self._facts, self._alive, seen, self.meters, self.app, time.time() if now is None else now)
 
 
 class Rota:

@@ -70,7 +70,8 @@ class ClaimSection:
     def _row(self, job: Job, decision: Decision, now: float) -> Outgoing | None:
         match decision:
             case Park():
-                return park_row(job, now)
+                # In an order nothing steps aside: it is looked at again where it stands.
+                return park_row(job, now) if job.consumer.ordered is None else None
             case Conflict():
                 return dead_row(job, self._letter(job, "conflict", job.claim.run or 1, 1, now), self._app, now)
             case Bury(record):
@@ -115,6 +116,9 @@ class ClaimSection:
                         self.suspects(job)
                     else:
                         job.consumer.ready(job)
+                    continue
+                case Join() | Park() if job.consumer.ordered is not None:
+                    job.consumer.ordered.again(job)
                     continue
                 case Join():
                     if not self._hand.join(job):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.brokers.base import Broker, Subscription
 from engine.model.deadletter import fingerprint
+from engine.model.event import Event
 from engine.model.handler import DEFAULT_BATCH, DEFAULT_CONCURRENCY, HandlerSpec, default_prefetch
+from engine.model.partition import key_text
 from engine.model.retry import RetryPolicy
 from engine.model.stats import HandlerStats
 from engine.model.subjects import Role
@@ -21,6 +23,7 @@ from engine.runtime.failing import Failing
 from engine.runtime.job import Job
 from engine.runtime.keys import Identity, SerialKey
 from engine.runtime.lanes import BatchLanes, Lanes
+from engine.runtime.ordered import Ordered
 from engine.runtime.outcomes import Outcome, OutcomeSection
 from engine.runtime.providers import Providers
 from engine.runtime.running import Runner
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
     from engine.storage.writer import Inlet
 
 
+#: Messages of one partition that a worker holds at least, where the handler's prefetch is as large.
+LEAST_OF_A_PARTITION = 16
+
+
 class Consumer:
     """One handler at work. The worker sets `subscription`, and calls `write_to`, before the first message arrives.
 
@@ -40,6 +47,8 @@ class Consumer:
     """
 
     subscription: Subscription
+    #: Of a handler with partitions: the text of an event's key.
+    text_of: Callable[[Event[Any]], str | None]
     breaker: Breaker | None = None
 
     def __init__(
@@ -94,17 +103,34 @@ class Consumer:
         )
         self._batches: Batches | None = None
         self._serial: Serial | None = None
+        #: The lines of a handler with partitions, in front of the claims.
+        self.ordered: Ordered | None = None
         if self.invoke.is_batch:
             self._batches = Batches(runner)
             self._lanes: Lanes = BatchLanes(
                 self.queue, self.concurrency, self._batches.run, size=at_a_time, wait=spec.batch_wait
             )
+        elif spec.partitions and spec.key is not None:
+            read = SerialKey(spec.key)
+            self.text_of = lambda event: key_text(read(event))
+            self.ordered = Ordered(
+                self.queue,
+                self.concurrency,
+                runner.run,
+                lambda job: self.text_of(runner.event(job)),
+                strict=spec.strict,
+            )
+            self._lanes = self.ordered.lanes
+            self.prefetch = max(-(-self.prefetch // spec.partitions), min(self.prefetch, LEAST_OF_A_PARTITION))
+            self.acks = ack_group(self.prefetch)
         elif spec.key is not None:
             self._serial = Serial(self.queue, self.concurrency, runner.run, self._key_of(SerialKey(spec.key)))
             self._lanes = self._serial.lanes
         else:
             self._lanes = Lanes(self.queue, self.concurrency, runner.run)
         self.ready: Callable[[Job], None] = self._lanes.put if self._serial is None else self._serial.put
+        if self.ordered is not None:
+            self.ready = self.ordered.ready
         self.fail = self.failing.fail
 
     def _key_of(self, read: SerialKey) -> Callable[[Job], Hashable]:
@@ -114,6 +140,8 @@ class Consumer:
         """Where outcomes go."""
         self.runner.settle = self.failing.settle = settle
         self.runner.outcomes = outcomes
+        if self.ordered is not None:
+            self.ordered.settle = settle
         if self._batches is not None:
             self._batches.inlet = batches
 
@@ -151,6 +179,11 @@ class Consumer:
         """A refused job will not be run here."""
         if self._serial is not None:
             self._serial.pass_on(job)
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether a claimed job may wait for another that a lane has."""
+        return self._serial is not None
 
     async def run(self, job: Job) -> None:
         """Run one job in the caller's own time, by itself."""

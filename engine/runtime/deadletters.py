@@ -14,6 +14,7 @@ from engine.model import headers as names
 from engine.model.codec import Limits, decode
 from engine.model.deadletter import DeadLetter, fingerprint
 from engine.model.message import Delivery, Publication
+from engine.model.partition import unwrap
 from engine.model.record import Claim, entomb
 from engine.model.topology import dlq_name, due_name
 from engine.runtime import clock, points
@@ -127,11 +128,15 @@ class DeadLetters:
         given: DeadLetter | None,
         now: float,
     ) -> Burial:
+        routed = names.ROUTED_KEY in delivery.message.headers  # the broker dead-lettered it from a partition
+        delivery = unwrap(delivery)
         message = delivery.message
         digest = body_hash(message.body)
         told = DeadLetter.from_headers(message.headers) if defect is None and given is None else None
         ours = told is not None
         letter = given or told or DeadLetter.from_broker(queue, message.headers, now)
+        if routed and not ours and given is None:
+            letter = letter._replace(exchange=delivery.exchange, routing_key=delivery.routing_key)
         event_type, correlation_id = message.type or "", message.correlation_id
         key = carried_key(message.headers)
         try:

@@ -23,6 +23,7 @@ from engine.model.record import State
 from engine.runtime import clock
 from engine.runtime.consumer import Consumer
 from engine.runtime.outcomes import Outcome
+from engine.runtime.partitions import Partitions
 from engine.runtime.valve import Mode, Valve
 from engine.storage import pauses
 from engine.storage.database import Database
@@ -51,7 +52,7 @@ class Found(NamedTuple):
 class Breaker:
     """The circuit of one queue in this worker, and the valve that it shuts."""
 
-    def __init__(self, consumer: Consumer, valve: Valve, threshold: int, wake: Callable[[], None]) -> None:
+    def __init__(self, consumer: Consumer, valve: Valve | Partitions, threshold: int, wake: Callable[[], None]) -> None:
         self.consumer = consumer
         self.valve = valve
         self.circuit: Circuit = CLOSED
@@ -115,7 +116,7 @@ class Flow:
         self._breakers: list[Breaker] = []
         self._wake = asyncio.Event()
 
-    def add(self, consumer: Consumer, valve: Valve) -> None:
+    def add(self, consumer: Consumer, valve: Valve | Partitions) -> None:
         """Have the flow of this queue."""
         own = consumer.spec.circuit
         breaker = Breaker(consumer, valve, self._threshold if own is None else own, self._wake.set)

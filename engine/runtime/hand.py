@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.errors import BrokerError
 from engine.runtime.acks import Acker
 from engine.runtime.job import Job
+from engine.runtime.ordered import REFUSED
 
 if TYPE_CHECKING:
     from engine.runtime.relay import Relay
@@ -52,12 +53,31 @@ class Hand:
         """The job is settled: ack its deliveries."""
         self._forget(job)
         consumer = job.consumer
+        if consumer.ordered is not None:
+            consumer.ordered.left(job)
         # Where nothing else is in hand, nothing else will be acked soon.
         self.acker.put(consumer.subscription, job.deliveries, group=consumer.acks if consumer.stats.in_flight else 1)
+
+    def drop(self, job: Job) -> None:
+        """The job is left to the broker, which sends its deliveries again when the subscription is closed."""
+        self._forget(job)
+
+    def put_back(self, job: Job) -> None:
+        """The job was not begun, and goes back to its queue."""
+        ordered = job.consumer.ordered
+        if ordered is None:
+            self.give_back(job)
+        else:  # one that was given back by itself would be overtaken: the whole subscription will be
+            self.drop(job)
+            ordered.left(job)
 
     def give_back(self, job: Job) -> None:
         """The job could not be settled: the broker keeps its deliveries and sends them again."""
         self._forget(job)
+        if job.consumer.ordered is not None:
+            self.opened()
+            job.consumer.ordered.again(job, REFUSED)
+            return
         task = asyncio.create_task(self._nack(job))
         self._returns.add(task)
         task.add_done_callback(self._returns.discard)

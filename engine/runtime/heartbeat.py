@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine.model.partition import partition_names
 from engine.model.subjects import Role
 from engine.runtime import clock
 from engine.runtime.consumer import Consumer
 from engine.runtime.routes import refuse_rival
 from engine.storage import workers
 from engine.storage.database import Database
+from engine.storage.workers import PARTITION
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -63,6 +65,11 @@ class Heartbeat:
             *(Queue(each.queue, each.name, tuple(each.spec.patterns), each.spec.role) for each in consumers),
             *also,
         ]
+        self._partitions = [
+            Queue(name, each.name, (), PARTITION)
+            for each in consumers
+            for name in partition_names(each.queue, each.spec.partitions)
+        ]
         self._state = "starting"
         self._info: dict[str, Any] = {}
         self._written: dict[str, tuple[int, ...]] = {}
@@ -78,6 +85,9 @@ class Heartbeat:
             "python": platform.python_version(),
             "handlers": {each.queue: each.handler for each in self._queues},
             "timeouts": {consumer.queue: consumer.spec.timeout for consumer in self._consumers},
+            "partitions": {
+                consumer.queue: consumer.spec.partitions for consumer in self._consumers if consumer.spec.partitions
+            },
             "keyed": [consumer.queue for consumer in self._consumers if consumer.identity is not None],
             "exchanges": {
                 consumer.queue: consumer.spec.exchange for consumer in self._consumers if consumer.spec.exchange_named
@@ -94,7 +104,7 @@ class Heartbeat:
         )
         queues = [
             workers.DeclaredQueue(each.queue, self._app, each.handler, each.patterns, now, now, each.role)
-            for each in self._queues
+            for each in (*self._queues, *self._partitions)
         ]
 
         def work(connection: Connection) -> None:

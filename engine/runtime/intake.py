@@ -60,7 +60,7 @@ def take_in(consumer: Consumer, delivery: Delivery, limits: Limits) -> Job:
     """
     message = delivery.message
     digest = body_hash(message.body)
-    envelope, defect = _read(delivery, limits)
+    envelope, defect = read_envelope(delivery, limits)
     event_id = readable_id(message, digest) if envelope is None else envelope.id or new_id()
     run = names.read_int(message.headers, names.RUN, 0, 0, MOST_RUNS) if message.headers else 0
     job = Job(consumer, delivery, Claim(consumer.queue, event_id, run, digest), envelope, defect)
@@ -69,7 +69,8 @@ def take_in(consumer: Consumer, delivery: Delivery, limits: Limits) -> Job:
     return job
 
 
-def _read(delivery: Delivery, limits: Limits) -> tuple[Envelope | None, DecodingError | None]:
+def read_envelope(delivery: Delivery, limits: Limits) -> tuple[Envelope | None, DecodingError | None]:
+    """What a delivery says, or why it cannot be read."""
     try:
         if delivery.defect is not None:
             raise DecodingError(delivery.defect)

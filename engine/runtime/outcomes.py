@@ -92,7 +92,7 @@ class OutcomeSection:
         if fate is Fate.LOST:
             logger.warning("%s: %s was taken over by another worker meanwhile", *job.key)
         elif outcome.back:
-            self._hand.give_back(job)
+            self._hand.put_back(job)
             return
         else:
             self._hand.relay.send(row for row in outcome.rows if travels(row))

@@ -53,7 +53,7 @@ class Suspects:
             assert job.record is not None
             last = job.record.deaths == MAX_DEATHS - 1
             # A job of a serial handler may wait for its turn behind one that a lane holds.
-            async with self._quiet() if last and job.consumer.spec.key is None else nullcontext():
+            async with self._quiet() if last and not job.consumer.takes_turns else nullcontext():
                 await self._try(job, job.record)
 
     async def _try(self, job: Job, claimed: Record) -> None:

@@ -33,6 +33,7 @@ def topology(
             queue,
             spec.exchange if spec.exchange_named else exchange,
             spec.patterns if spec.role is Role.EVENT else (),
+            spec.partitions,
         )
         for queue, spec in owners.items()
         if spec.role is not Role.QUERY

@@ -42,11 +42,14 @@ from engine.runtime.hand import Hand
 from engine.runtime.heartbeat import Heartbeat, Queue
 from engine.runtime.housekeeper import Housekeeper
 from engine.runtime.intake import take_in
+from engine.runtime.job import Job
 from engine.runtime.journal import Journal
-from engine.runtime.outcomes import OutcomeSection
+from engine.runtime.outcomes import Outcome, OutcomeSection
+from engine.runtime.partitions import Partitions
 from engine.runtime.projector import Projector
 from engine.runtime.providers import Providers
 from engine.runtime.relay import Relay, RemoveSection
+from engine.runtime.router import Router
 from engine.runtime.routes import Routes
 from engine.runtime.scheduler import Scheduler
 from engine.runtime.strangers import Strangers
@@ -58,6 +61,7 @@ from engine.settings import Settings
 from engine.storage.database import Database
 from engine.storage.liveness import Liveness
 from engine.storage.workers import JOURNAL
+from engine.storage.writer import Inlet
 
 #: Seconds that a database which takes nothing may delay the end, once for the last counters and once for the rest.
 GOODBYE = 2.0
@@ -237,8 +241,7 @@ class Worker:
             )
             consumer.write_to(settle, batches, outcomes)
             consumer.reply_to(broker, self.hand.release)
-            valve = Valve(broker, consumer, self._taker(consumer), settle, self.hand.give_back)
-            self.flow.add(consumer, valve)
+            self.flow.add(consumer, self._valve(consumer, settle))
             self.consumers.append(consumer)
         journals = [Queue(self.journal.queue, JOURNAL, settings.journal)] if self.journal is not None else []
         self.heartbeat = Heartbeat(
@@ -290,10 +293,21 @@ class Worker:
             or 1
         )
 
+    def _valve(self, consumer: Consumer, settle: Inlet[Outcome]) -> Valve | Partitions:
+        ordered = consumer.ordered
+        if ordered is None:
+            return Valve(self.broker, consumer, self._taker(consumer), settle, self.hand.give_back)
+        ordered.claim, ordered.hand = self.claims.put, self.hand
+        router = Router(self.broker, consumer, self.limits, self.relay.declare_again)
+        return Partitions(self.broker, consumer, ordered, router, self._taker(consumer))
+
     def _taker(self, consumer: Consumer) -> Callable[[Delivery], None]:
         hand, claims, limits = self.hand, self.claims, self.limits
-        # Of a query nothing is written: it goes to its lanes at once.
-        ready = consumer.ready if consumer.spec.role is Role.QUERY else claims.put
+        ready: Callable[[Job], None] = claims.put
+        if consumer.ordered is not None:
+            ready = consumer.ordered.put
+        elif consumer.spec.role is Role.QUERY:  # nothing is written of it: it goes to its lanes at once
+            ready = consumer.ready
 
         def take(delivery: Delivery) -> None:
             hand.opened()
@@ -318,6 +332,7 @@ class Worker:
                     await self.journal.idle()
                 await self.dead_letters.idle()
                 await self.acker.flushed()
+                await _each(each.subscription.close() for each in self.consumers if each.ordered is not None)
                 await self.relay.flushed()
                 await saying
         except TimeoutError:

@@ -21,6 +21,9 @@ _queues = tables.queues
 #: Who owns the queue of the journal, in the place of a handler's name.
 JOURNAL = "(journal)"
 
+#: The role of a partition of a handler's queue (see engine/model/partition.py).
+PARTITION = "partition"
+
 #: Seconds after its last beat from which a worker is not taken for a rival.
 SILENT = 15.0
 #: "WRQU"
@@ -156,12 +159,13 @@ def declare_queues(connection: Connection, queues: Sequence[DeclaredQueue]) -> N
     upsert(connection, _queues, rows, key=["queue"], change=["app", "handler", "patterns", "last_declared"])
 
 
-def list_queues(connection: Connection, *, app: str | None = None) -> list[DeclaredQueue]:
-    """The queues that were ever declared and not forgotten, by name."""
+def list_queues(connection: Connection, *, app: str | None = None, partitions: bool = False) -> list[DeclaredQueue]:
+    """The queues that were ever declared and not forgotten, by name; with `partitions` also those."""
     statement = select(_queues).order_by(_queues.c.queue)
     if app is not None:
         statement = statement.where(_queues.c.app == app)
-    return [_declared(row) for row in connection.execute(statement)]
+    found = [_declared(row) for row in connection.execute(statement)]
+    return found if partitions else [queue for queue in found if queue.role != PARTITION]
 
 
 def _dump(queue: DeclaredQueue) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.errors import QueueMissing, TopologyMismatch
-from engine.model.topology import Binding, Difference, Exchange, Queue, Topology, compare, topic_matches
+from engine.model.topology import SINGLE_ACTIVE, Binding, Difference, Exchange, Queue, Topology, compare, topic_matches
 
 #: The size of a stream's segment where none is given, as in RabbitMQ, and its units of age in seconds.
 SEGMENT_BYTES: Final = 500_000_000
@@ -43,6 +43,7 @@ class QueueInfo:
     dead_letter_exchange: str | None
     dead_letter_key: str | None
     stream: StreamInfo | None = None
+    single_active: bool = False
 
 
 class Catalog:
@@ -52,6 +53,8 @@ class Catalog:
         self.version = 0
         self.queues: dict[str, QueueInfo] = {}
         self.by_id: dict[int, QueueInfo] = {}
+        #: The queues, by id, with a single active consumer.
+        self.single: frozenset[int] = frozenset()
         self._exchanges: dict[str, Exchange] = {}
         self._bindings: list[Binding] = []
         self._exact: dict[str, dict[str, list[QueueInfo]]] = {}
@@ -67,6 +70,7 @@ class Catalog:
         ]
         self.queues = {queue.name: queue for queue in queues}
         self.by_id = {queue.id: queue for queue in queues}
+        self.single = frozenset(queue.id for queue in queues if queue.single_active)
         self._exchanges = {
             name: Exchange(name, kind, json.loads(arguments))
             for name, kind, arguments in connection.execute("SELECT name, kind, arguments FROM exchanges")
@@ -182,6 +186,7 @@ def _queue_info(number: int, name: str, arguments: Mapping[str, str | int]) -> Q
         None if exchange is None else str(exchange),
         None if key is None else str(key),
         _stream_info(name, arguments) if arguments.get("x-queue-type") == "stream" else None,
+        bool(arguments.get(SINGLE_ACTIVE, False)),
     )
 
 

@@ -27,9 +27,10 @@ class Consumer:
     """A consumer: its queue by name and, where that is there, by id; what is out with it by tag.
 
     `temporary`: the queue is its own, bound to these patterns of an exchange, and what it gets is gone from it.
+    `active`: it is not waiting behind another consumer of a queue that delivers to one at a time.
     """
 
-    __slots__ = ("number", "open", "prefetch", "queue", "queue_id", "receiver", "temporary", "unacked")
+    __slots__ = ("active", "number", "open", "prefetch", "queue", "queue_id", "receiver", "temporary", "unacked")
 
     def __init__(
         self,
@@ -46,12 +47,13 @@ class Consumer:
         self.receiver = receiver
         self.temporary = temporary
         self.open = True
+        self.active = True
         self.unacked: dict[int, Held] = {}
 
     @property
     def room(self) -> int:
         """How many more may be out."""
-        return self.prefetch - len(self.unacked) if self.open else 0
+        return self.prefetch - len(self.unacked) if self.open and self.active else 0
 
 
 class Batch(NamedTuple):
@@ -72,6 +74,8 @@ class Consumers:
         self.all: dict[int, Consumer] = {}
         self.by_queue: dict[int, list[Consumer]] = {}
         self.others: dict[int, int] = {}
+        #: The queues that deliver to one consumer at a time.
+        self.single: frozenset[int] = frozenset()
         self.ready: set[int] = set()
         self._left: set[int] = set()
         self._tags = count(1)
@@ -108,7 +112,8 @@ class Consumers:
             consumers.append(consumers.pop(0))
             room = min(sum(max(consumer.room, 0) for consumer in consumers), TAKE_AT_ONCE)
             limit = room
-            if others := self.others.get(queue_id, 0):
+            others = 0 if queue_id in self.single else self.others.get(queue_id, 0)
+            if others:
                 everyone = len(consumers) + others
                 waiting = store.count(queue_id, room * everyone)
                 limit = min(room, -(-waiting * len(consumers) // everyone))

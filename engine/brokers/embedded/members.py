@@ -68,7 +68,8 @@ class Member:
 def dismiss(connection: sqlite3.Connection, store: Store, router: Router, number: int, now: float) -> bool:
     """Give back what is out with a connection, and strike it off with its own queues; whether there were any."""
     router.give_back(store.held_by(number), now)
-    connection.execute("DELETE FROM consumers WHERE connection = ?", (number,))
+    for table in ("consumers", "line"):
+        connection.execute(f"DELETE FROM {table} WHERE connection = ?", (number,))  # noqa: S608
     connection.execute("DELETE FROM connections WHERE id = ?", (number,))
     connection.execute("UPDATE state SET members = members + 1")
     queues = store.temporary_of(number)

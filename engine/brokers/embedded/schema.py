@@ -38,8 +38,14 @@ ENTRIES: Final = """CREATE TABLE IF NOT EXISTS entries (
     PRIMARY KEY (queue, position)
 ) WITHOUT ROWID"""
 
+#: Who consumes a queue with a single active consumer, in the order in which they came: the first has it.
+LINE: Final = (
+    "CREATE TABLE IF NOT EXISTS line"
+    " (place INTEGER PRIMARY KEY AUTOINCREMENT, queue INTEGER NOT NULL, connection INTEGER NOT NULL, number INTEGER NOT NULL)"
+)
+
 #: Tables that files from before have made when they are opened.
-LATER: Final = {"temporary": TEMPORARY, "segments": SEGMENTS, "entries": ENTRIES}
+LATER: Final = {"temporary": TEMPORARY, "segments": SEGMENTS, "entries": ENTRIES, "line": LINE}
 
 SCHEMA: Final = (
     """CREATE TABLE state (

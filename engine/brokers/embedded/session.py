@@ -166,12 +166,37 @@ class Session:
 
     def enrol(self, consumer: Consumer) -> None:
         """Let the other connections know of a consumer, or that it is gone."""
-        self.connection.execute("DELETE FROM consumers WHERE connection = ? AND number = ?", self._key(consumer))
+        for table in ("consumers", "line"):
+            self.connection.execute(
+                f"DELETE FROM {table} WHERE connection = ? AND number = ?",  # noqa: S608
+                self._key(consumer),
+            )
         if consumer.open and consumer.queue_id is not None:
             self.connection.execute("INSERT INTO consumers VALUES (?, ?, ?)", (*self._key(consumer), consumer.queue_id))
+            if consumer.queue_id in self.catalog.single:
+                self.connection.execute(
+                    "INSERT INTO line (queue, connection, number) VALUES (?, ?, ?)",
+                    (consumer.queue_id, *self._key(consumer)),
+                )
         (members,) = self.connection.execute("UPDATE state SET members = members + 1 RETURNING members").fetchone()
         if self._members == members - 1:
             self._members = members  # the others are as they were
+        self._take_turns(self.connection)
+
+    def _take_turns(self, connection: sqlite3.Connection) -> None:
+        """Of the consumers of a queue that delivers to one at a time the one that came first is active."""
+        self.consumers.single = single = self.catalog.single
+        mine = self.consumers.all.values()
+        first: dict[int, tuple[int, int]] = {}
+        if not single.isdisjoint(consumer.queue_id for consumer in mine):
+            for queue, *key in connection.execute(
+                # A program from before this table may have dismissed a connection and left it here.
+                "SELECT queue, connection, number FROM line JOIN consumers USING (connection, number, queue) ORDER BY place"
+            ):
+                first.setdefault(queue, (key[0], key[1]))
+        for consumer in mine:
+            queue_id = consumer.queue_id
+            consumer.active = queue_id not in single or first.get(queue_id or 0) == self._key(consumer)
 
     def _key(self, consumer: Consumer) -> tuple[int, int]:
         return self.member.id, consumer.number
@@ -191,6 +216,7 @@ class Session:
                 ).fetchall()
             )
             self._members = members
+            self._take_turns(connection)
             self._expelled = not self.member.is_known(connection)
         if seen != self._seen:
             self.consumers.ready = self.store.waiting()
@@ -250,6 +276,7 @@ class Session:
                 self.enrol(consumer)
         if changed:
             self.consumers.index()
+        self._take_turns(self.connection)
 
 
 def _rebinding(consumer: Consumer) -> Callable[[], None]:

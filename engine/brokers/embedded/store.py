@@ -283,7 +283,7 @@ class Store:
             "DELETE FROM unacked WHERE queue = ? RETURNING content, shared", (queue,)
         ).fetchall()
         self.release(chain(waiting, out))
-        for table in ("bindings", "consumers", "temporary", "entries", "segments"):
+        for table in ("bindings", "consumers", "temporary", "entries", "segments", "line"):
             self.connection.execute(f"DELETE FROM {table} WHERE queue = ?", (queue,))
         self.connection.execute("DELETE FROM queues WHERE id = ?", (queue,))
         return len(waiting)

@@ -22,7 +22,7 @@ from engine.brokers.rabbitmq.streams import Streams
 from engine.brokers.rabbitmq.subscription import RabbitSubscription
 from engine.errors import BrokerError, BrokerUnavailable, TopologyMismatch
 from engine.model.message import Delivery, Message, Publication
-from engine.model.topology import Difference, Topology
+from engine.model.topology import SINGLE_ACTIVE, Difference, Topology
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +118,9 @@ class RabbitBroker:
     async def consume(self, queue: str, *, prefetch: int, receive: Callable[[Delivery], None]) -> RabbitSubscription:
         """Deliver each message to `receive`, which must only queue it; raises `QueueMissing`."""
         check_name("queue", queue)
+        single = any(each.name == queue and each.arguments.get(SINGLE_ACTIVE) for each in self._declared.queues)
         return await self._started(
-            RabbitSubscription(self._consuming, queue, prefetch, receive, **self._around_consumers())
+            RabbitSubscription(self._consuming, queue, prefetch, receive, single=single, **self._around_consumers())
         )
 
     async def listen(

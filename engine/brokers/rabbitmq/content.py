@@ -33,6 +33,9 @@ def method_of(data: bytes, at: int) -> int:
     return index
 
 
+def _ignored(_delivery: Delivery) -> None: ...
+
+
 class DeliverySink(Sink):
     """Turns the deliveries of one consumer into `Delivery` values; the hot path of consuming."""
 
@@ -51,6 +54,10 @@ class DeliverySink(Sink):
         self._missing = 0
         self._body: BytesIO | None = None  # hands its bytes over, where joining pieces would copy them
         self._defects: list[str] = []
+
+    def mute(self) -> None:
+        """Take the frames, and pass nothing on any more."""
+        self._receive = _ignored
 
     def frame(self, kind: int, data: bytes, at: int, end: int) -> bytes | None:
         if kind == 3:

@@ -35,6 +35,7 @@ class RabbitSubscription:
     `prepare` is awaited before each new start, with whether the queue was found missing.
     `idle` says after how many idle seconds a consumer is renewed where that is needed.
     `report` hears an error when the queue is lost, None when it is consumed again.
+    `single`: the queue has a single active consumer, as far as this connection declared it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class RabbitSubscription:
         prepare: Callable[[str, bool], Awaitable[None]],
         report: Callable[[str, BrokerError | None], None],
         closed: Callable[[RabbitSubscription], None],
+        single: bool = False,
     ) -> None:
         self.queue = queue
         self._link = link
@@ -61,6 +63,7 @@ class RabbitSubscription:
         self._prepare = prepare
         self._report = report
         self._closed = closed
+        self._single = single
         self._generation = 0
         self._channel: Channel | None = None
         self._ledger = Ledger(0)
@@ -97,8 +100,13 @@ class RabbitSubscription:
                 await call(f"cancelling {self.queue}", channel.amqp.basic_cancel(self._tag), self._timeout)
 
     async def close(self) -> None:
-        await self.cancel()
+        # No `basic.cancel`: with that a queue with a single active consumer is the next one's, before it is given
+        # back what is out here. The end of the channel does both at once.
+        self._wanted = False
+        await self._stop_keeping()
         channel, self._channel = self._channel, None
+        if self._sink is not None:
+            self._sink.mute()
         if channel is not None:
             since = asyncio.get_running_loop().time() - self._acked_at
             if self._ack_frames > ACK_BURST and since < ACK_SETTLING and channel.is_open:
@@ -217,6 +225,8 @@ class RabbitSubscription:
             if ended.done():
                 return False
             if sink.tag == seen and self._ledger.settled_to(seen):
+                if self._single:
+                    return True
                 doing = f"renewing the consumer of {self.queue}"
                 try:
                     await call(doing, channel.amqp.basic_cancel(self._tag), self._timeout)

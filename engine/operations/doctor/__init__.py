@@ -10,6 +10,7 @@ from engine.brokers import open_broker
 from engine.brokers.base import Broker, Depth
 from engine.errors import WarrenError
 from engine.model.handler import HandlerSpec
+from engine.model.partition import is_partition
 from engine.model.topology import dlq_name, due_name
 from engine.operations import pausing
 from engine.operations.doctor import broker as brokers
@@ -67,7 +68,7 @@ async def _database(settings: Settings) -> tuple[_Known | None, list[Finding]]:
         findings += fleet.check_holds(alive)
         findings += fleet.check_shut(shut, time.time())
         findings += check_projections(await list_projections(database, settings.app, (), time.time()))
-        return _Known(await declared(database, settings.app), alive, shut), findings
+        return _Known(await declared(database, settings.app, partitions=True), alive, shut), findings
     except WarrenError as error:
         return None, [fail("database", error.message, error.hint)]
     finally:
@@ -115,7 +116,7 @@ async def _connected(
     if specs:
         findings += await brokers.check_stream(broker, app, settings.journal, settings.stream)
     if known is not None:
-        findings += fleet.check_consumers({name: depths[name] for name in names}, alive)
+        findings += fleet.check_consumers({name: depths[name] for name in names if not is_partition(name)}, alive)
         findings += fleet.check_due(depths[due_name(app)], len(alive))
     return findings
 

@@ -31,6 +31,7 @@ from engine.testing.conformance import (
     publishing,
     requests,
     routing,
+    single,
     streams,
 )
 from engine.testing.conformance.bed import Check, Make, NotConforming
@@ -44,6 +45,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *content.CHECKS,
     *publishing.CHECKS,
     *delivery.CHECKS,
+    *single.CHECKS,
     *deadletters.CHECKS,
     *delays.CHECKS,
     *requests.CHECKS,
