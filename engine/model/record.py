@@ -108,7 +108,13 @@ class Bury(NamedTuple):
     record: Record
 
 
-Decision: TypeAlias = Run | Join | Park | Skip | Conflict | Bury
+class Hold(NamedTuple):
+    """What is before it in a strict order failed: write this record, and keep the message until its turn comes."""
+
+    record: Record
+
+
+Decision: TypeAlias = Run | Join | Park | Skip | Conflict | Bury | Hold
 
 STALE = Skip("stale")
 DUPLICATE = Skip("duplicate")
@@ -176,6 +182,11 @@ def unclaim(record: Record, now: float) -> Record:
     """The message goes back to its queue before its handler began: this was no attempt."""
     attempts = max(record.attempts - 1, 0)
     return record._replace(state=State.WAITING, attempts=attempts, probation=False, updated=now)
+
+
+def hold(record: Record, now: float) -> Record:
+    """A message that was claimed waits for its turn, and is sent again under the next run: this was no attempt."""
+    return unclaim(record, now)._replace(run=record.run + 1)
 
 
 def bury(record: Record, now: float) -> Record:

@@ -20,7 +20,7 @@ from engine.operations.operator import Operator
 from engine.operations.orders import new_operation_id
 from engine.operations.writing import write
 from engine.storage import archive as statements
-from engine.storage import audit, failure_search
+from engine.storage import audit, failure_search, held, outbox
 from engine.storage.database import Database
 
 if TYPE_CHECKING:
@@ -97,9 +97,20 @@ async def archive(
     why: str = "",
     advance: Callable[[int], None] = lambda _: None,
 ) -> Act:
-    """Put failures away: they are left out of lists, and no redrive sends them. Raises `ReadOnly`."""
+    """Put failures away: they are left out of lists, and no redrive sends them. Raises `ReadOnly`.
+
+    Where their handler wants a strict order, they are given up: what waits behind them goes on.
+    """
     operator.allow("archive failures")
-    return await _act(database, selection, statements.archive, operator, why, advance)
+    return await _act(database, selection, _give_up, operator, why, advance)
+
+
+def _give_up(connection: Connection, ids: Sequence[int], act: str, now: float) -> list[int]:
+    """Archive them; what waited behind one in a strict order goes on, sent by whichever worker sees it first."""
+    given_up = held.given_up(connection, ids)
+    changed = statements.archive(connection, ids, act, now)
+    outbox.add(connection, None, [row for _, row in held.advance(connection, given_up)])
+    return changed
 
 
 async def restore(

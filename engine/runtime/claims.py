@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.model.deadletter import DeadLetter
 from engine.model.outgoing import Outgoing
-from engine.model.record import MAX_DEATHS, STALE, Bury, Conflict, Decision, Holder, Join, Park, Record, Run, Skip
+from engine.model.record import MAX_DEATHS, STALE, Bury, Conflict, Decision, Hold, Holder, Join, Park, Record, Run, Skip
 from engine.runtime import clock, points
 from engine.runtime.job import Job
+from engine.runtime.keeping import NOBODY, in_line, keep_order
 from engine.runtime.promises import promise, travels
 from engine.runtime.resend import dead_row, first_failed, origin, park_row
 from engine.storage import records, redriving
@@ -41,14 +42,25 @@ class ClaimSection:
         self._worker = worker
         self._hand = hand
         self._alive = alive
+        #: Whether any handler wants a strict order.
+        self.strict = False
         self.inlet: Inlet[Job]
         self.suspects: Callable[[Job], None]
 
     def apply(self, connection: Connection, items: Sequence[Job]) -> Sequence[Claimed]:
         now = clock.now()
+        lines = in_line(connection, items) if self.strict else NOBODY
         decisions = records.claim(
-            connection, [job.claim for job in items], worker=self._worker, holder=self._holder, now=now
+            connection,
+            [job.claim for job in items],
+            worker=self._worker,
+            holder=self._holder,
+            now=now,
+            held=lines.held,
+            unsure=lines.unsure,
         )
+        if self.strict:
+            keep_order(connection, items, decisions, now)
         if any(isinstance(decision, Conflict) for decision in decisions):
             decisions = _without_edited(connection, items, decisions)
         results: list[Claimed] = []
@@ -129,7 +141,7 @@ class ClaimSection:
                         stats.stale += 1
                     else:
                         stats.duplicates += 1
-                case Park():
+                case Park() | Hold():
                     stats.parked += 1
                 case _:
                     stats.dead += 1

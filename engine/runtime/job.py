@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import DecodingError
 from engine.model.codec import Envelope
 from engine.model.event import Event
 from engine.model.message import Delivery, Message
+from engine.model.outgoing import Outgoing
 from engine.model.record import Claim, Record
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ class Job:
 
     `envelope` is None and `defect` set when the message could not be read. `record` is set
     once it is claimed. `event` is set where the handler's keys had to look into it. `own_id` is the event
-    id where the record goes by an idempotency key. Who sets `settled` is told when its outcome is committed.
+    id where the record goes by an idempotency key. `line` is the text of its key where what fails holds up those behind it;
+    `released` is what its outcome sends of them. Who sets `settled` is told when its outcome is committed.
     """
 
     __slots__ = (
@@ -30,9 +33,11 @@ class Job:
         "deliveries",
         "envelope",
         "event",
+        "line",
         "message",
         "own_id",
         "record",
+        "released",
         "settled",
     )
 
@@ -51,6 +56,8 @@ class Job:
         self.envelope = envelope
         self.defect = defect
         self.event: Event[Any] | None = None
+        self.line: str | None = None
+        self.released: Sequence[Outgoing] = ()
         self.own_id: str | None = None
         self.record: Record | None = None
         self.settled: asyncio.Event | None = None

@@ -58,6 +58,7 @@ class Ordered:
         self.lanes = Lanes(name, most, run if strict else self._run_and_leave)
         self._run = run
         self._key_of = key_of
+        self._strict = strict
         self._lines: Lines[Job] = Lines()
         self._keys: dict[Job, str] = {}
         #: What is looked at again: when it is, None while it is being claimed, and how long it waited.
@@ -75,6 +76,8 @@ class Ordered:
             self.claim(job)
             return
         self._keys[job] = key
+        if self._strict:
+            job.line = key
         if self._lines.join(key, job):
             self.claim(job)
 

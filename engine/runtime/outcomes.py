@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.model.outgoing import Outgoing
 from engine.model.record import Record, State
-from engine.runtime import clock, points
+from engine.runtime import clock, keeping, points
 from engine.runtime.job import Job
 from engine.runtime.promises import promise, travels
 from engine.storage import event_log, records
@@ -42,6 +42,8 @@ class Outcome(NamedTuple):
 def write(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> list[Fate]:
     """In this transaction: settle the records under their tokens, promise what they send, log what they emitted."""
     fates = records.settle(connection, [outcome.record for outcome in outcomes])
+    if any(outcome.job.line is not None for outcome in outcomes):
+        keeping.settle(connection, worker, outcomes, fates, clock.now())
     kept = [outcome for outcome, fate in zip(outcomes, fates, strict=True) if fate is not Fate.LOST and outcome.rows]
     if kept:
         promise(connection, worker, [row for outcome in kept for row in outcome.rows])
@@ -96,6 +98,8 @@ class OutcomeSection:
             return
         else:
             self._hand.relay.send(row for row in outcome.rows if travels(row))
+            if job.released:
+                self._hand.relay.send(job.released)
             if outcome.rows or job.consumer.invoke.wants_session:
                 self.grown()
             if self.observer is not None:

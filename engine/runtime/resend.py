@@ -29,6 +29,11 @@ def park_row(job: Job, now: float) -> Outgoing:
     return _row(Kind.PARK, "", job.claim.queue, _copy(job, ours), now, due=now + PARK_DELAY)
 
 
+def held_row(job: Job, record: Record, now: float) -> Outgoing:
+    """What is sent when the turn of a message comes in a strict order: back to its own queue, under the record's run."""
+    return _row(Kind.RETRY, "", record.queue, _copy(job, {names.RUN: record.run}), now, due=None)
+
+
 def dead_row(job: Job, letter: DeadLetter, app: str, now: float) -> Outgoing:
     """The message with what is known of its failure, to the dead-letter exchange."""
     return _row(Kind.DEAD, dlx_name(app), job.claim.queue, _copy(job, letter.to_headers()), now, due=None)

@@ -203,6 +203,7 @@ class Worker:
         self.relay.confirmed = database.writer.add(RemoveSection(self.relay))
         claims.inlet = self.claims = database.writer.add(claims)
         claims.suspects = self.suspects.put
+        claims.strict = any(spec.strict for spec in self.specs)
         self.dead_letters = DeadLetters(
             broker, database, app=settings.app, worker=self.id, acker=self.acker, limits=self.limits
         )

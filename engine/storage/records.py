@@ -7,12 +7,12 @@ copy is parked as it is with a living worker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from enum import StrEnum
 
 from sqlalchemy import Connection, delete
 
-from engine.model.record import Bury, Claim, Decision, Holder, Park, Record, Run, State, decide
+from engine.model.record import Bury, Claim, Decision, Hold, Holder, Park, Record, Run, State, decide, hold
 from engine.storage import record_statements, tables
 from engine.storage.record_statements import Key
 
@@ -34,8 +34,12 @@ def claim(
     worker: str,
     holder: Callable[[Record], Holder],
     now: float,
+    held: Container[Key] = frozenset(),
+    unsure: Container[Key] = frozenset(),
 ) -> list[Decision]:
     """Decide a group of deliveries, in order, and write the records that change.
+
+    Of those that would be run, `held` ones are to wait in a strict order, and `unsure` ones are to be looked at again.
 
     `holder` says what is known of the worker that a running record names. It is called in
     the writer's thread, so it must be quick and safe to call there.
@@ -48,12 +52,17 @@ def claim(
         key = (wanted.queue, wanted.event_id)
         record = current.get(key)
         if record is not None:
-            held = Holder.SELF  # claimed a moment ago, in this group
+            known = Holder.SELF  # claimed a moment ago, in this group
         else:
             record = stored.get(key)
-            held = holder(record) if record is not None and record.state is State.RUNNING else Holder.SELF
-        decision = decide(record, wanted, worker, held, now)
-        if isinstance(decision, Run | Bury):
+            known = holder(record) if record is not None and record.state is State.RUNNING else Holder.SELF
+        decision = decide(record, wanted, worker, known, now)
+        if isinstance(decision, Run):
+            if key in held:
+                decision = Hold(hold(decision.record, now))
+            elif key in unsure:
+                decision = Park()
+        if isinstance(decision, Run | Bury | Hold):
             current[key] = decision.record
         decisions.append(decision)
     lost = _write(connection, stored, current)

@@ -55,11 +55,15 @@ class RecordRow(WarrenTable, table=True):
 class OutboxRow(WarrenTable, table=True):
     """A message that a committed transaction has promised to send.
 
-    `owner` is the worker that relays it, or NULL when an application wrote it.
+    `owner` is the worker that relays it, or NULL when an application wrote it. Rows with one `order_key` leave in
+    the order of their commits.
     """
 
     __tablename__ = "warren_outbox"
-    __table_args__ = (Index("warren_outbox_owner", "owner", "id"),)
+    __table_args__ = (
+        Index("warren_outbox_owner", "owner", "id"),
+        Index("warren_outbox_order", "order_key", **_where("order_key IS NOT NULL")),
+    )
 
     id: str = Field(primary_key=True, sa_type=Text)
     owner: str | None = Field(default=None, sa_type=Text)
@@ -68,6 +72,38 @@ class OutboxRow(WarrenTable, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     due: float | None = None
     created: float
+    order_key: str | None = Field(default=None, sa_type=Text)
+
+
+class BlockRow(WarrenTable, table=True):
+    """A key of a handler with a strict order, one of whose events failed: that event, behind which the others wait."""
+
+    __tablename__ = "warren_blocks"
+    __table_args__ = (Index("warren_blocks_event", "queue", "event_id"),)
+
+    queue: str = Field(primary_key=True, sa_type=Text)
+    key: str = Field(primary_key=True, sa_type=Text)
+    event_id: str = Field(sa_type=Text)
+    since: float
+
+
+class HeldRow(WarrenTable, table=True):
+    """A message that waits behind one that failed, in the order of `position`; its record is waiting for that run."""
+
+    __tablename__ = "warren_held"
+    __table_args__ = (
+        Index("warren_held_line", "queue", "key", "position"),
+        Index("warren_held_event", "queue", "event_id", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    position: int | None = Field(default=None, primary_key=True, sa_type=_BIG)
+    queue: str = Field(sa_type=Text)
+    key: str = Field(sa_type=Text)
+    event_id: str = Field(sa_type=Text)
+    publication: str = Field(sa_type=Text)
+    body: bytes = Field(sa_type=LargeBinary)
+    arrived: float
 
 
 class DelayedRow(WarrenTable, table=True):
@@ -474,6 +510,8 @@ def _table(model: type[WarrenTable]) -> Table:
 
 records = _table(RecordRow)
 outbox = _table(OutboxRow)
+blocks = _table(BlockRow)
+held = _table(HeldRow)
 delayed = _table(DelayedRow)
 failures = _table(FailureTable)
 failure_fields = _table(FailureFieldRow)
