@@ -24,7 +24,8 @@ MAX_PARTITIONS: Final = 256
 #: Where messages go whose key cannot be read.
 UNREADABLE: Final = 0
 
-_LONGEST_KEY: Final = 1024
+#: The longest text of a key in bytes; of a longer one a hash is taken.
+SHORT: Final = 255
 #: Whole numbers of any type below this have the text of an int.
 _WHOLE: Final = 10**28
 _PARTITION: Final = re.compile(r"\.p\d+-of-\d+$")
@@ -59,11 +60,7 @@ def key_text(key: object) -> str | None:
     if key is None:
         return None
     if type(key) is str:
-        return (
-            key
-            if len(key) <= _LONGEST_KEY
-            else f"{key[:64]}…{blake2b(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
-        )
+        return key if len(key) <= SHORT and key.isascii() and "\0" not in key else _storable(key)
     match key:
         case Enum():
             return key_text(key.value)
@@ -88,6 +85,14 @@ def key_text(key: object) -> str | None:
         return key_text(str(key))
     except Exception as error:
         raise DecodingError(f"the key is {kind.__name__}, whose text cannot be told: {error}") from None
+
+
+def _storable(text: str) -> str:
+    """The text, or a hash in its place where a database cannot have it in an index."""
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) <= SHORT and "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text):
+        return text
+    return f"#{blake2b(raw, digest_size=32, person=b'warren-key').hexdigest()}"
 
 
 def _quoted(part: object) -> str:

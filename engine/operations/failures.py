@@ -17,7 +17,7 @@ from engine.model.names import nearest
 from engine.operations.durations import parse_duration
 from engine.operations.filtering import parse_filter, pointed
 from engine.operations.masking import mask_detail, mask_row
-from engine.storage import failure_fields, failure_groups, failure_search
+from engine.storage import failure_fields, failure_groups, failure_search, held
 from engine.storage.database import Database
 from engine.storage.failure_groups import Group, Window
 from engine.storage.failure_search import Cursor
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "EVERY_STATUS", "Cursor", "FailureDetail", "FailureRow", "Filter", "Group", "Outcome", "Page", "Status",
-    "before", "count", "detail_dict", "groups", "ids", "index", "make_filter", "narrows", "one", "page",
+    "before", "behind", "count", "detail_dict", "groups", "ids", "index", "make_filter", "narrows", "one", "page",
     "plain_headers", "pretty_body", "row_dict", "rows", "unindexed",
 )  # fmt: skip
 
@@ -217,6 +217,11 @@ async def one(database: Database, failure_id: int, *, masking: Masking) -> Failu
             f"there is no failure {failure_id}", hint="`warren failures list --status all` shows their ids."
         )
     return found
+
+
+async def behind(database: Database, row: FailureRow) -> int:
+    """How many messages wait behind a failure: later ones of its key, where its handler wants a strict order."""
+    return await database.read(lambda connection: held.behind(connection, row.queue, row.event_id))
 
 
 async def unindexed(database: Database) -> int:

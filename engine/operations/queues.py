@@ -12,7 +12,7 @@ from engine.model.partition import partition_names, partitioned
 from engine.model.topology import dlq_name, due_name
 from engine.operations.pausing import Shut, circuit_dict, pause_dict
 from engine.runtime.strangers import crowded
-from engine.storage import failure_search, pauses, workers
+from engine.storage import failure_search, held, pauses, workers
 from engine.storage.database import Database
 from engine.storage.failure_search import Filter
 from engine.storage.failures import Status
@@ -28,7 +28,8 @@ class QueueState(NamedTuple):
 
     `in_flight` is in the hands of workers, `dead` are open failures, `dead_letters` dead letters
     that no worker has taken into the table yet. `crowded`: more consumers than this database's living
-    workers explain, so somebody consumes it against another one.
+    workers explain, so somebody consumes it against another one. `held` wait behind failures, in a strict order. What waits
+    in partitions counts as `ready`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class QueueState(NamedTuple):
     paused: Pause | None = None
     circuit: OpenCircuit | None = None
     crowded: bool = False
+    held: int = 0
 
     @property
     def state(self) -> str:
@@ -60,6 +62,7 @@ class _Known(NamedTuple):
     dead: Mapping[str, int]
     alive: list[workers.Worker]
     shut: Shut
+    held: Mapping[str, int]
 
 
 async def declared(database: Database, app: str, *, partitions: bool = False) -> list[DeclaredQueue]:
@@ -107,7 +110,8 @@ def _known(connection: Connection, names: Sequence[str], alive: frozenset[str]) 
             in_flight[stats.queue] = in_flight.get(stats.queue, 0) + stats.counts.in_flight
     dead = {name: failure_search.count(connection, Filter(queue=name, status=Status.OPEN)) for name in names}
     known = [worker for worker in workers.list_workers(connection) if worker.id in alive]
-    return _Known(in_flight, dead, known, Shut(pauses.list_pauses(connection), pauses.list_circuits(connection)))
+    shut = Shut(pauses.list_pauses(connection), pauses.list_circuits(connection))
+    return _Known(in_flight, dead, known, shut, held.counts(connection))
 
 
 def _state(name: str, handler: str, depths: Mapping[str, Depth | None], known: _Known) -> QueueState:
@@ -123,6 +127,7 @@ def _state(name: str, handler: str, depths: Mapping[str, Depth | None], known: _
         paused=known.shut.paused.get(name),
         circuit=known.shut.circuits.get(name),
         crowded=depth is not None and crowded(depth.consumers, known.alive, name),
+        held=known.held.get(name, 0),
     )
 
 

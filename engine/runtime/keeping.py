@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,6 +10,7 @@ from engine.model.record import Bury, Decision, Hold, State
 from engine.runtime.job import Job
 from engine.runtime.resend import held_row
 from engine.storage import held, outbox
+from engine.storage.database import Database
 from engine.storage.held import Pair, Waiting
 from engine.storage.records import Fate
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from engine.runtime.outcomes import Outcome
+
+
+logger = logging.getLogger("warren.order")
 
 
 class InLine(NamedTuple):
@@ -78,6 +83,19 @@ def settle(connection: Connection, worker: str, outcomes: Sequence[Outcome], fat
     for key, row in released:
         handled[key].released = (*handled[key].released, row)
     outbox.add(connection, worker, [row for _, row in released])
+
+
+async def let_go(database: Database, queues: Sequence[str]) -> None:
+    """Send what waits in these queues, whose handlers want no strict order (any more)."""
+    waiting = await database.read(held.counts)
+    left = [queue for queue in queues if queue in waiting]
+    if left:
+
+        def work(connection: Connection) -> None:
+            outbox.add(connection, None, held.release(connection, left))
+
+        await database.write(work)
+        logger.info("what waited in %s goes on: the handlers want no strict order any more", ", ".join(left))
 
 
 def _line(job: Job) -> Pair:

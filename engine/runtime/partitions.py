@@ -40,6 +40,8 @@ class Partitions:
         self, broker: Broker, consumer: Consumer, ordered: Ordered, router: Router, take: Callable[[Delivery], None]
     ) -> None:
         self.mode = Mode.SHUT
+        #: Of which something came: from these the broker delivers to this worker.
+        self.received: set[str] = set()
         self.names = partition_names(consumer.queue, consumer.spec.partitions)
         self._broker = broker
         self._prefetch = consumer.prefetch
@@ -148,6 +150,7 @@ class Partitions:
             self._received(line, delivery)
 
     def _received(self, line: Line, delivery: Delivery) -> None:
+        self.received.add(delivery.queue)
         if not self._ordered.takes(delivery.queue):
             return
         delivery = unwrap(delivery)

@@ -9,6 +9,7 @@
     forwarded      a due message is confirmed by its target, not yet acked
     operated       a group of a recorded operation is committed, nothing of it is published yet
     projected      the function of a projection returned, nothing is committed yet
+    routed         messages are confirmed by their partitions, not yet acked in the handler's queue
     buried         a dead letter is in the failures table, not yet acked
 
 `engine.testing.faults` sets the hook; without it a point costs one comparison.
@@ -29,6 +30,7 @@ POINTS = (
     "decided",
     "operated",
     "projected",
+    "routed",
 )
 
 #: Called with the name of the point that was reached.

@@ -23,7 +23,7 @@ from engine.errors import BrokerError, DatabaseError
 from engine.model.delay import check_delay
 from engine.model.event import Event, EventData
 from engine.model.message import Message
-from engine.model.outgoing import Kind, Outgoing
+from engine.model.outgoing import Kind, Outgoing, order_of
 from engine.model.request import refuse_request
 from engine.runtime import clock
 from engine.runtime.ids import new_id
@@ -114,7 +114,8 @@ class Outbox:
         exchange, key = (self._exchange, event.type) if queue is None else ("", queue)
         due = now + delay if delay > 0 else None
         logged = event if self._logged and kind is Kind.EMIT else None
-        row = Outgoing(new_id(), kind, exchange, key, message, queue is not None, due, now, logged)
+        order = order_of(event) if kind is Kind.EMIT and due is None else None
+        row = Outgoing(new_id(), kind, exchange, key, message, queue is not None, due, now, logged, order)
         self._guest.put(self._session, row, cancellable=event.id if cancellable else None)
         return event
 

@@ -2,8 +2,8 @@
 
 A worker relays the rows that it wrote itself, straight from memory after the commit. A sweep
 adopts the rows of the dead, and those that an application or the command line left without
-an owner. Rows that a broker refuses wait, each with its own backoff, and hold up no other. One
-that no broker can ever take is made smaller, and at last becomes a failure.
+an owner. Rows that a broker refuses wait, each with its own backoff, and hold up no other but those
+behind them in an order (`engine.runtime.succession`). One that no broker can ever take is made smaller, and at last becomes a failure.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from engine.model.message import Message, Publication
 from engine.model.outgoing import Kind, Outgoing
 from engine.model.slim import slimmer
 from engine.runtime import clock, points
+from engine.runtime.succession import Succession
 from engine.runtime.unsendable import Unsendable, give_up
 from engine.storage import outbox
 from engine.storage.database import Database
@@ -94,6 +95,7 @@ class Relay:
         self._alive = alive
         self._redeclare = redeclare
         self._rows: deque[Outgoing] = deque()
+        self._succession = Succession(database, self._release)
         self._refusals: dict[str, int] = {}
         self._unsent: set[str] = set()
         self._suspects: set[str] = set()
@@ -107,19 +109,30 @@ class Relay:
     def send(self, rows: Iterable[Outgoing]) -> None:
         """Publish these committed rows soon, in this order."""
         for row in rows:
-            self._rows.append(row)
             self._unsent.add(row.id)
             self._sent.clear()
-            self._wake.set()
+            if row.order is None:
+                self._rows.append(row)
+                self._wake.set()
+            else:
+                self._succession.put(row)
+
+    def _release(self, row: Outgoing) -> None:
+        """Its turn has come, if it is in an order; or it is tried again."""
+        self._rows.append(row)
+        self._wake.set()
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._rows:
-                group = [self._rows.popleft() for _ in range(min(len(self._rows), GROUP))]
-                await self._publish(group)
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._rows:
+                    group = [self._rows.popleft() for _ in range(min(len(self._rows), GROUP))]
+                    await self._publish(group)
+        finally:
+            self._succession.stop()
 
     async def _publish(self, group: Sequence[Outgoing]) -> None:
         now = clock.now()
@@ -135,6 +148,8 @@ class Relay:
                     logger.warning("a reply could not be sent, and its sender will wait in vain: %s", answer.message)
                 self._refusals.pop(row.id, None)
                 self.confirmed.put(row.id)
+                if row.order is not None:
+                    self._succession.left(row)
             else:
                 refused.append((row, answer))
         if refused:
@@ -168,12 +183,12 @@ class Relay:
                     hopeless.append(Unsendable(row, error.message))
                 else:
                     _say_lost(row, smaller, error)
-                    self.send([row._replace(message=smaller)])
+                    self._release(row._replace(message=smaller))
                 continue
             tries = self._refusals.get(row.id, 0)
             self._refusals[row.id] = tries + 1
             wait = min(LONGEST_BACKOFF, 0.1 * 2 ** min(tries, 16)) * random.uniform(0.5, 1.0)
-            loop.call_later(wait, self.send, [row])
+            loop.call_later(wait, self._release, row)
         if hopeless:
             await self._give_up(hopeless)
 
@@ -197,11 +212,14 @@ class Relay:
             await self._database.write(lambda connection: give_up(connection, self.owner, hopeless, now))
         except Exception:
             logger.exception("messages of the outbox can neither be published nor made failures")
-            asyncio.get_running_loop().call_later(LONGEST_BACKOFF, self.send, [row for row, _ in hopeless])
+            for row, _ in hopeless:
+                asyncio.get_running_loop().call_later(LONGEST_BACKOFF, self._release, row)
             return
         for row, reason in hopeless:
             logger.error("message %s of the outbox became a failure: %s", row.message.message_id, reason)
             self._refusals.pop(row.id, None)
+            if row.order is not None:
+                self._succession.left(row)
         self.removed([row.id for row, _ in hopeless])
 
     def removed(self, ids: Sequence[str]) -> None:

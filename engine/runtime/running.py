@@ -16,7 +16,7 @@ from engine.errors import HandlerTimeout, Rejected
 from engine.model import record as transitions
 from engine.model.codec import build_event
 from engine.model.event import Event
-from engine.model.outgoing import Kind, Outgoing
+from engine.model.outgoing import Kind, Outgoing, order_of
 from engine.model.stats import HandlerStats
 from engine.model.subjects import Role
 from engine.runtime import clock, points, replying, tracing
@@ -248,6 +248,7 @@ class Runner:
                     None,
                     now,
                     event if logged else None,
+                    order_of(event),
                 )
                 for event, message in zip(ctx.emitted, ctx.messages, strict=True)
             ]
@@ -257,6 +258,8 @@ class Runner:
             if detour is None or detour.queue is None:
                 due = None if detour is None else detour.due
                 row = Outgoing(new_id(), Kind.EMIT, self._exchange, event.type, message, False, due, now)
+                if due is None:
+                    row = row._replace(order=order_of(event))
                 rows.append(row._replace(event=event) if logged else row)
             else:  # a command, and no event
                 rows.append(Outgoing(new_id(), Kind.SEND, "", detour.queue, message, True, detour.due, now))

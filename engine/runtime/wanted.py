@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.errors import PluginError
 from engine.model.handler import HandlerSpec, assign_queues
 from engine.model.subjects import Role
 from engine.model.topology import (
@@ -45,3 +46,14 @@ def topology(
         query_topology([queue for queue, spec in owners.items() if spec.role is Role.QUERY]),
         journal_topology(app, exchange, journal, stream),
     )
+
+
+def chosen(app: str, specs: Sequence[HandlerSpec], queues: Sequence[str]) -> list[HandlerSpec]:
+    """The handlers of these queues, all without any; raises `PluginError` for a queue that none of them owns."""
+    if not queues:
+        return list(specs)
+    known = {spec.queue_for(app): spec for spec in specs}
+    unknown = [queue for queue in queues if queue not in known]
+    if unknown:
+        raise PluginError(f"No handler owns the queue {unknown[0]}", hint=f"There are: {', '.join(sorted(known))}.")
+    return [known[queue] for queue in dict.fromkeys(queues)]

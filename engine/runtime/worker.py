@@ -21,7 +21,7 @@ from typing import Any
 
 from engine.brokers import open_broker
 from engine.brokers.base import Broker, Subscription
-from engine.errors import BrokerError, DatabaseError, PluginError
+from engine.errors import BrokerError, DatabaseError
 from engine.model.codec import Limits
 from engine.model.handler import DEFAULT_CONCURRENCY, HandlerSpec
 from engine.model.message import Delivery
@@ -30,6 +30,7 @@ from engine.model.scheduled import ScheduleSpec
 from engine.model.subjects import Role
 from engine.runtime import tracing
 from engine.runtime.acks import Acker
+from engine.runtime.balance import Balance
 from engine.runtime.batches import BatchSection
 from engine.runtime.claims import ClaimSection
 from engine.runtime.consumer import Consumer
@@ -44,6 +45,7 @@ from engine.runtime.housekeeper import Housekeeper
 from engine.runtime.intake import take_in
 from engine.runtime.job import Job
 from engine.runtime.journal import Journal
+from engine.runtime.keeping import let_go
 from engine.runtime.outcomes import Outcome, OutcomeSection
 from engine.runtime.partitions import Partitions
 from engine.runtime.projector import Projector
@@ -55,7 +57,7 @@ from engine.runtime.scheduler import Scheduler
 from engine.runtime.strangers import Strangers
 from engine.runtime.suspects import Suspects
 from engine.runtime.valve import Valve
-from engine.runtime.wanted import topology
+from engine.runtime.wanted import chosen, topology
 from engine.runtime.watchdog import Watchdog
 from engine.settings import Settings
 from engine.storage.database import Database
@@ -96,7 +98,7 @@ class Worker:
         providers: Replaced | None = None,
     ) -> None:
         self.settings = settings
-        self.specs = _chosen(settings.app, specs, queues)
+        self.specs = chosen(settings.app, specs, queues)
         self.concurrency = concurrency
         self.schedules = schedules
         self.projections = projections
@@ -150,6 +152,7 @@ class Worker:
         self._wire(database, broker)
         self._closing.append(self.providers.close)
         await self.providers.open(consumer.invoke.plan for consumer in self.consumers)
+        await let_go(database, [each.queue for each in self.consumers if not each.spec.strict])
         await self.heartbeat.start()
         self._closing.append(partial(self.heartbeat.finish, GOODBYE))
 
@@ -170,6 +173,7 @@ class Worker:
         await self.forwarder.start()
         await self.flow.start()
         self._background(self.flow.run())
+        self._background(self.balance.run())
         self._background(self.strangers.run())
         identities = {each.queue: each.identity for each in self.consumers if each.identity is not None}
         queues = [consumer.queue for consumer in self.consumers if consumer.spec.role is not Role.QUERY]
@@ -221,6 +225,7 @@ class Worker:
                 limits=self.limits,
                 unreadable=self.dead_letters.unreadable,
             )
+        self.balance = Balance(database, self.id, self.liveness.alive)
         self.flow = Flow(database, self.id, self.liveness.alive, threshold=settings.circuit)
         owned = [spec.queue_for(settings.app) for spec in self.specs]
         self.strangers = Strangers(broker, database, settings.app, self.liveness.alive, owned)
@@ -300,7 +305,9 @@ class Worker:
             return Valve(self.broker, consumer, self._taker(consumer), settle, self.hand.give_back)
         ordered.claim, ordered.hand = self.claims.put, self.hand
         router = Router(self.broker, consumer, self.limits, self.relay.declare_again)
-        return Partitions(self.broker, consumer, ordered, router, self._taker(consumer))
+        partitions = Partitions(self.broker, consumer, ordered, router, self._taker(consumer))
+        self.balance.add(consumer.queue, partitions)
+        return partitions
 
     def _taker(self, consumer: Consumer) -> Callable[[Delivery], None]:
         hand, claims, limits = self.hand, self.claims, self.limits
@@ -391,16 +398,6 @@ class Worker:
             logger.warning("the database is back")
         else:
             logger.warning("the database does not take what is written, trying again: %s", error.message)
-
-
-def _chosen(app: str, specs: Sequence[HandlerSpec], queues: Sequence[str]) -> list[HandlerSpec]:
-    if not queues:
-        return list(specs)
-    known = {spec.queue_for(app): spec for spec in specs}
-    unknown = [queue for queue in queues if queue not in known]
-    if unknown:
-        raise PluginError(f"No handler owns the queue {unknown[0]}", hint=f"There are: {', '.join(sorted(known))}.")
-    return [known[queue] for queue in dict.fromkeys(queues)]
 
 
 async def _each(work: Any) -> None:

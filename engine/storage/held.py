@@ -137,12 +137,6 @@ def release(connection: Connection, queues: Sequence[str]) -> list[Outgoing]:
     return [_outgoing(row) for row in rows]
 
 
-def forget(connection: Connection, queue: str) -> int:
-    """The queue is deleted: so is what waits for it; how many messages that were."""
-    connection.execute(delete(_blocks).where(_blocks.c.queue == queue))
-    return connection.execute(delete(_held).where(_held.c.queue == queue)).rowcount
-
-
 def counts(connection: Connection) -> dict[str, int]:
     """How many messages wait behind failures, by queue."""
     rows = connection.execute(select(_held.c.queue, func.count()).group_by(_held.c.queue))

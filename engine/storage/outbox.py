@@ -1,38 +1,78 @@
 """The outbox: messages written with the transaction that promises them, deleted once the broker confirmed.
 
 A worker relays from memory what it wrote; the rows are there for the case that it dies
-first. Then another worker adopts them.
+first. Then another worker adopts them. Rows of one key leave in the order of their commits: within
+a worker that is the order of its memory, and a row that finds those of others waits for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
-from engine.model.outgoing import Kind, Outgoing
+from engine.model.outgoing import Kind, Order, Outgoing
 from engine.storage import tables
-from engine.storage.statements import run_many
-from engine.storage.stored import build_message, dump_properties, load_properties
+from engine.storage.statements import for_driver, run_many
+from engine.storage.stored import SHORT, build_message, dump_properties, load_properties, plain
 
 _outbox = tables.outbox
 
 #: Ids in one statement; the oldest SQLite that is in use takes 32,766 parameters.
 _CHUNK = 1000
 
-_COLUMNS = ("id", "owner", "kind", "publication", "body", "due", "created")
+_COLUMNS = ("id", "owner", "kind", "publication", "body", "due", "created", "order_key")
 _INSERT = (
-    "INSERT INTO warren_outbox (id, owner, kind, publication, body, due, created)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    "INSERT INTO warren_outbox (id, owner, kind, publication, body, due, created, order_key)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
+#: Three steps into an index, however many rows there are. In most groups there is nothing to wait for.
+_OTHERS = (
+    "SELECT EXISTS (SELECT 1 FROM warren_outbox WHERE owner IS NULL)"
+    " OR EXISTS (SELECT 1 FROM warren_outbox WHERE owner < ?)"
+    " OR EXISTS (SELECT 1 FROM warren_outbox WHERE owner > ?)"
+)
+_FOREIGN = "SELECT order_key, id FROM warren_outbox WHERE order_key IN ({}) AND (owner IS NULL OR owner <> ?)"
+_LISTED = {
+    "sqlite": "SELECT value FROM json_each(?)",
+    "postgresql": "SELECT json_array_elements_text(CAST(? AS json))",
+}
 _DELETE = "DELETE FROM warren_outbox WHERE id = ?"
 
 
 def add(connection: Connection, owner: str | None, rows: Sequence[Outgoing]) -> None:
-    """Write rows for `owner` to relay, or for any worker if None. A row whose id is there stays as it is."""
+    """Write rows for `owner` to relay, or for any worker if None. A row whose id is there stays as it is.
+
+    `owner`'s rows in an order are told what goes before them (`Order.behind`).
+    """
     if rows:
         run_many(connection, _INSERT, [_stored(owner, row) for row in rows])
+        if owner is not None and any(row.order is not None for row in rows):
+            _look_ahead(connection, owner, rows)
+
+
+def _look_ahead(connection: Connection, owner: str, rows: Sequence[Outgoing], *, adopted: bool = False) -> None:
+    """Find the rows of others that these follow. Of adopted rows nobody knows what they found: they follow what is older."""
+    orders = [(row.id, row.order) for row in rows if row.order is not None]
+    foreign: dict[str, list[str]] = {}
+    if orders and connection.exec_driver_sql(for_driver(connection, _OTHERS), (owner, owner)).scalar():
+        keys = json.dumps(sorted({order.key for _, order in orders}))
+        statement = _FOREIGN.format(_LISTED[connection.dialect.name])
+        for key, row_id in connection.exec_driver_sql(for_driver(connection, statement), (keys, owner)):
+            foreign.setdefault(key, []).append(row_id)
+    for row_id, order in orders:
+        ahead = foreign.get(order.key, ())
+        order.behind = [one for one in ahead if one < row_id] if adopted else ahead
+
+
+def there(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Those of these rows that are not struck off yet."""
+    found: set[str] = set()
+    for chunk in _chunks(list(ids)):
+        found.update(connection.scalars(select(_outbox.c.id).where(_outbox.c.id.in_(chunk))))
+    return found
 
 
 def add_as_guest(connection: Connection, rows: Sequence[Outgoing]) -> None:
@@ -57,7 +97,7 @@ def adopt(connection: Connection, owner: str, dead: Sequence[str], limit: int) -
     ).all()
     for ids in _chunks([row.id for row in rows]):
         connection.execute(update(_outbox).where(_outbox.c.id.in_(ids)).values(owner=owner))
-    return [_outgoing(row.id, row.kind, row.publication, row.body, row.due, row.created) for row in rows]
+    return _adopted(connection, owner, [_outgoing(row) for row in rows])
 
 
 def claim(connection: Connection, owner: str, ids: Sequence[str]) -> list[Outgoing]:
@@ -66,7 +106,12 @@ def claim(connection: Connection, owner: str, ids: Sequence[str]) -> list[Outgoi
     for chunk in _chunks(list(ids)):
         mine = update(_outbox).where(_outbox.c.id.in_(chunk), _outbox.c.owner.is_(None)).values(owner=owner)
         claimed += connection.scalars(mine.returning(_outbox.c.id))
-    return read(connection, claimed)
+    return _adopted(connection, owner, read(connection, claimed))
+
+
+def _adopted(connection: Connection, owner: str, rows: list[Outgoing]) -> list[Outgoing]:
+    _look_ahead(connection, owner, rows, adopted=True)
+    return rows
 
 
 def read(connection: Connection, ids: Sequence[str]) -> list[Outgoing]:
@@ -77,7 +122,7 @@ def read(connection: Connection, ids: Sequence[str]) -> list[Outgoing]:
         for row in connection.execute(select(_outbox).where(_outbox.c.id.in_(chunk)))
     ]
     rows.sort(key=lambda row: str(row.id))
-    return [_outgoing(row.id, row.kind, row.publication, row.body, row.due, row.created) for row in rows]
+    return [_outgoing(row) for row in rows]
 
 
 def owned(connection: Connection, owner: str, before: float, limit: int) -> list[str]:
@@ -112,24 +157,26 @@ def owners(connection: Connection) -> list[str | None]:
     return list(connection.scalars(select(_outbox.c.owner).distinct()))
 
 
-def _stored(owner: str | None, row: Outgoing) -> tuple[str, str | None, str, str, bytes, float | None, float]:
+def _stored(owner: str | None, row: Outgoing) -> tuple[Any, ...]:
     where = {"exchange": row.exchange, "routing_key": row.routing_key, "mandatory": row.mandatory}
     return (
-        row.id, owner, str(row.kind), dump_properties(row.message, where), row.message.body, row.due, row.created
+        row.id, owner, str(row.kind), dump_properties(row.message, where), row.message.body, row.due, row.created,
+        None if row.order is None else plain(row.order.key, SHORT),
     )  # fmt: skip
 
 
-def _outgoing(row_id: str, kind: str, publication: str, body: bytes, due: float | None, created: float) -> Outgoing:
-    found = load_properties(publication)
+def _outgoing(row: Any) -> Outgoing:
+    found = load_properties(row.publication)
     return Outgoing(
-        id=row_id,
-        kind=Kind(kind),
+        id=row.id,
+        kind=Kind(row.kind),
         exchange=found["exchange"],
         routing_key=found["routing_key"],
-        message=build_message(body, found),
+        message=build_message(row.body, found),
         mandatory=found["mandatory"],
-        due=due,
-        created=created,
+        due=row.due,
+        created=row.created,
+        order=None if row.order_key is None else Order(row.order_key),
     )
 
 

@@ -20,7 +20,7 @@ from engine.errors import ConcurrencyConflict, EventTaken, StreamArchived, Strea
 from engine.model.codec import STREAM_VERSION, to_message
 from engine.model.event import Event
 from engine.model.message import HeaderValue, Message
-from engine.model.outgoing import Kind, Outgoing
+from engine.model.outgoing import Kind, Outgoing, order_of
 from engine.model.stream import ExpectedVersion, StreamId, to_number
 from engine.storage import event_log, outbox, snapshots, tables
 from engine.storage.event_log import Entry, Origin
@@ -324,7 +324,15 @@ def _noted(commit: Commit, events: Sequence[Sequence[Event[Any]]]) -> tuple[list
             if each.row_ids:
                 rows.append(
                     Outgoing(
-                        each.row_ids[number], Kind.EMIT, commit.exchange, event.type, message, False, None, commit.now
+                        each.row_ids[number],
+                        Kind.EMIT,
+                        commit.exchange,
+                        event.type,
+                        message,
+                        False,
+                        None,
+                        commit.now,
+                        order=order_of(event),
                     )
                 )
     return entries, rows

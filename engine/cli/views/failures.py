@@ -109,11 +109,16 @@ async def show_one(call: Call, failure_id: int, *, unmasked: bool) -> None:
     async with call.database() as database:
         detail = await failures.one(database, failure_id, masking=masking)
         edits = await editing.history(database, failure_id)
+        behind = await failures.behind(database, detail.row)
     call.output.result(
-        {**failures.detail_dict(detail), "edits": [editing.edit_dict(edit, masking) for edit in edits]}
-    )  # fmt: skip
+        {
+            **failures.detail_dict(detail),
+            "behind": behind,
+            "edits": [editing.edit_dict(edit, masking) for edit in edits],
+        }
+    )
     if not call.output.as_json:
-        _print(call, detail, [_edited(edit, masking) for edit in edits])
+        _print(call, detail, behind, [_edited(edit, masking) for edit in edits])
 
 
 def _edited(edit: Edit, masking: Masking) -> str:
@@ -122,8 +127,9 @@ def _edited(edit: Edit, masking: Masking) -> str:
     return f"{moment(edit.at)} by {edit.who}{because} ({edit.state})  {changed}"
 
 
-def _print(call: Call, detail: FailureDetail, edits: Sequence[str]) -> None:
+def _print(call: Call, detail: FailureDetail, behind: int, edits: Sequence[str]) -> None:
     row, out = detail.row, call.output
+    waiting = [("behind it", f"{behind:,} of its key wait")] if behind else []
     out.fields(
         (
             ("failure", row.id),
@@ -142,6 +148,7 @@ def _print(call: Call, detail: FailureDetail, edits: Sequence[str]) -> None:
             ("correlation", row.correlation_id),
             ("cause id", row.fingerprint),
             ("status", row.status.value if row.outcome is None else f"{row.status.value}, {row.outcome.value}"),
+            *waiting,
         )
     )
     sections = {

@@ -119,6 +119,11 @@ def _said(queue: QueueState, now: float) -> list[str]:
             f"{queue.name} is left alone since {circuit.failures:,} attempts in a row failed with "
             f"{circuit.cause.exception}; the next message is tried {wait}. `warren queues resume` has it consumed at once."
         )
+    if queue.held:
+        waits = "1 message waits" if queue.held == 1 else f"{queue.held:,} messages wait"
+        lines.append(
+            f"{waits} behind failures of {queue.name}, in the order of their keys, until those are redriven or archived."
+        )
     if queue.crowded:
         lines.append(
             f"{queue.name} has more consumers ({queue.consumers}) than this database has workers: it is consumed against "
