@@ -7,7 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from engine.operations import pausing
+from engine.operations.operator import Operator
 from engine.runtime.application import Engine
+from engine.storage.database import Database
 from tests.runtime.ordering import PLUGIN, Mark, assert_in_order, make_marks, marks
 from tests.support.workers import Fleet
 
@@ -69,4 +72,36 @@ async def test_the_order_of_each_key_survives_workers_that_come_and_go(fleet: Fl
     published = await publish_while(fleet, 150, 12, 4, change)
     await all_came(fleet, published)
     assert fleet.query("SELECT count(*) FROM warren_records WHERE state != 'done'") == [(0,)]
+    assert fleet.query("SELECT max(attempts) FROM warren_records") == [(1,)]
+
+
+async def test_a_second_worker_gets_its_share_and_a_pause_keeps_the_order(fleet: Fleet) -> None:
+    await make_marks(fleet)
+    plugin, queue = fleet.plugin(HANDLER), f"{fleet.app}.plugin.follow"
+    first = await fleet.start(plugin)
+    await fleet.start(plugin)
+    database = await Database.open(fleet.database)
+    published: list[Mark] = []
+    async with Engine(fleet.settings()) as engine:
+
+        async def publish() -> None:
+            marked = batch(60, 16, len(published))
+            published.extend(marked)
+            await engine.publish_many(marked)
+
+        await publish()
+        await first.until("are passed on to other workers")
+        await publish()
+        await pausing.pause(database, [queue], operator=Operator("anna"), why="")
+        for worker in fleet.workers:
+            await worker.until("is paused by anna")
+        await publish()
+        before = marks(fleet)
+        await pausing.resume(database, [queue], operator=Operator("anna"), why="")
+        await all_came(fleet, published)
+        await publish()
+        await all_came(fleet, published)
+    await database.close()
+    assert sum(map(len, before.values())) < len(published)
+    assert fleet.query("SELECT count(DISTINCT worker) FROM warren_records") == [(2,)]
     assert fleet.query("SELECT max(attempts) FROM warren_records") == [(1,)]
