@@ -18,6 +18,7 @@ from engine.errors import BrokerError, BrokerUnavailable, DecodingError, Publish
 from engine.model import headers as names
 from engine.model.codec import Envelope, decode
 from engine.model.message import Delivery, Headers, Message, Publication
+from engine.model.partition import partitioned, unwrap
 from engine.model.record import Claim, Holder, Record, Skip, State, decide
 from engine.model.topology import STREAM_SUFFIX
 from engine.operations.operator import Operator
@@ -188,14 +189,15 @@ async def move(
 ) -> Moved:
     """Move what waits. What the source's own records know to be handled, or to have a successor, is not moved.
 
-    In the target each begins anew: no run, no attempts. Its record in the source is forgotten, so
+    In the target each begins anew: no run, no attempts. But from a partition back to its own queue all is moved as it is. Its record in the source is forgotten, so
     that it can be moved back. Safe to interrupt, and to do again. Raises `ReadOnly`.
     """
     operator.allow("move messages")
     source, target = planned.source, planned.target
-    keys = _Keys(database, source)
-    dead = source.endswith(".dlq")
-    choose: Choose = keep_all if dead else keys.choose
+    keys = _Keys(database, partitioned(source))  # what is in a partition has its record under the handler's queue
+    # Back from a partition to be routed anew it is the same message, with its run.
+    same = source.endswith(".dlq") or partitioned(source) == target
+    choose: Choose = keep_all if same else keys.choose
     total = Moved()
     outcome = "interrupted"
     try:
@@ -209,7 +211,7 @@ async def move(
                 target,
                 choose,
                 most=depth.ready,
-                confirmed=None if dead else keys.forget,
+                confirmed=None if same else keys.forget,
                 advance=advance,
             )
             total = Moved(total.moved + done.moved, total.skipped + done.skipped, done.left)
@@ -266,6 +268,7 @@ def _forget(connection: Connection, stale: Sequence[Record]) -> None:
 
 
 def _read(delivery: Delivery) -> Envelope | None:
+    delivery = unwrap(delivery)
     try:
         return decode(delivery.message, routed_by(delivery.message, delivery.routing_key))
     except DecodingError:

@@ -1,14 +1,15 @@
 """Partitions shared out among the workers of a handler: each is to have as many as the others.
 
 A queue with a single active consumer stays with who came first. So that those who come later get their part, a worker that
-receives from a partition that is to be another's subscribes anew, once for each change of the fleet: then the next in line
-has it. It may have to pass it on in turn. Nobody depends on it: whoever has a partition keeps its order.
+receives from a partition that is to be another's subscribes anew, once for each change of the fleet and now and then: then
+the next in line has it. It may have to pass it on in turn. Nobody depends on it: whoever has a partition keeps its order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from engine.errors import BrokerError, DatabaseError
@@ -22,6 +23,8 @@ logger = logging.getLogger("warren.balance")
 #: Seconds between two looks at who is there. A worker says that it is there shortly before it consumes, so what
 #: one look finds is acted on at the next.
 LOOK_INTERVAL = 1.0
+#: Seconds until a partition is passed on once more: the other had it, and lost the broker for a while.
+ONCE_MORE = 30.0
 
 
 class Balance:
@@ -33,7 +36,8 @@ class Balance:
         self._alive = alive
         self._partitions: list[tuple[str, Partitions]] = []
         self._fleets: dict[str, tuple[str, ...]] = {}
-        self._passed: dict[str, set[str]] = {}
+        #: By queue and partition, when it was passed on.
+        self._passed: dict[str, dict[str, float]] = {}
 
     def add(self, queue: str, partitions: Partitions) -> None:
         """Share out the partitions of this queue."""
@@ -57,15 +61,17 @@ class Balance:
             if fleet == self._fleets.get(queue):
                 await self._pass_on(queue, partitions, fleet)
             else:
-                self._fleets[queue], self._passed[queue] = fleet, set()
+                self._fleets[queue], self._passed[queue] = fleet, {}
                 partitions.received.clear()
 
     async def _pass_on(self, queue: str, partitions: Partitions, fleet: Sequence[str]) -> None:
         own = {partitions.names[number] for number in share(len(partitions.names), fleet, self._worker)}
         if not own:
             return
-        others = partitions.received - own - self._passed[queue]
+        passed, now = self._passed[queue], time.monotonic()
+        others = {name for name in partitions.received - own if now - passed.get(name, -ONCE_MORE) >= ONCE_MORE}
         if others:
-            self._passed[queue] |= others
+            passed.update(dict.fromkeys(others, now))
+            partitions.received -= others
             logger.info("%s: %d partitions are passed on to other workers", queue, len(others))
             await partitions.renew(sorted(others))

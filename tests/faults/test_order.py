@@ -15,6 +15,7 @@ from tests.support.workers import Fleet
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
+@pytest.mark.timeout(400)
 async def test_connections_that_are_lost_again_and_again(behind: Fleet, proxy: Proxy, amqp_url: str) -> None:
     """A worker that lost its queue still runs what it has in hand, while the other one gets it again."""
     await make_marks(behind)
@@ -25,7 +26,7 @@ async def test_connections_that_are_lost_again_and_again(behind: Fleet, proxy: P
     published: list[Mark] = []
     async with Engine(behind.settings(broker=amqp_url)) as engine:
         for number in range(20):
-            marked = batch(150, 24, number * 150)
+            marked = batch(75, 24, number * 75)
             await engine.publish_many(marked)
             published += marked
             await asyncio.sleep(0.5)

@@ -52,6 +52,7 @@ async def test_a_queue_shows_what_waits_is_in_hand_delayed_and_dead(database: Da
         "paused": None,
         "circuit": None,
         "crowded": False,
+        "held": 0,
     }
     assert (gone.name, gone.ready, gone.consumers) == (GONE, None, None)
     assert found.delayed == 2
