@@ -15,7 +15,6 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -23,12 +22,12 @@ from engine.brokers import open_broker
 from engine.brokers.base import Broker, Subscription
 from engine.errors import BrokerError, DatabaseError
 from engine.model.codec import Limits
-from engine.model.handler import DEFAULT_CONCURRENCY, HandlerSpec
+from engine.model.handler import HandlerSpec
 from engine.model.message import Delivery
 from engine.model.projection import ProjectionSpec
 from engine.model.scheduled import ScheduleSpec
 from engine.model.subjects import Role
-from engine.runtime import tracing
+from engine.runtime import threads, tracing
 from engine.runtime.acks import Acker
 from engine.runtime.balance import Balance
 from engine.runtime.batches import BatchSection
@@ -229,8 +228,8 @@ class Worker:
         self.flow = Flow(database, self.id, self.liveness.alive, threshold=settings.circuit)
         owned = [spec.queue_for(settings.app) for spec in self.specs]
         self.strangers = Strangers(broker, database, settings.app, self.liveness.alive, owned)
-        threads = ThreadPoolExecutor(self._threads(), thread_name_prefix="handler")
-        self._closing.append(_shutdown(threads))
+        workers = threads.for_handlers(self.specs, self.concurrency)
+        self._closing.append(threads.shutdown(workers))
         self.providers = Providers(self._replaced)
         for spec in self.specs:
             consumer = Consumer(
@@ -240,7 +239,7 @@ class Worker:
                 exchange=settings.exchange,
                 concurrency=self.concurrency,
                 session=database.session,
-                threads=threads,
+                threads=workers,
                 providers=self.providers,
                 route=self.routes.find,
                 logged=settings.event_log,
@@ -292,12 +291,6 @@ class Worker:
     def limits(self) -> Limits:
         """What a message may be at most."""
         return Limits(size=self.settings.max_body)
-
-    def _threads(self) -> int:
-        return (
-            sum(self.concurrency or spec.concurrency or DEFAULT_CONCURRENCY for spec in self.specs if not spec.is_async)
-            or 1
-        )
 
     def _valve(self, consumer: Consumer, settle: Inlet[Outcome]) -> Valve | Partitions:
         ordered = consumer.ordered
@@ -402,10 +395,3 @@ class Worker:
 
 async def _each(work: Any) -> None:
     await asyncio.gather(*work)
-
-
-def _shutdown(threads: ThreadPoolExecutor) -> Callable[[], Awaitable[None]]:
-    async def close() -> None:
-        threads.shutdown(wait=False, cancel_futures=True)
-
-    return close
