@@ -32,6 +32,12 @@ class Order:
         self.key = key
         self.behind: Collection[str] = ()
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Order) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
 
 def order_of(event: Event[Any]) -> Order | None:
     """The order of an event of an aggregate, None where it has none: its type and id."""

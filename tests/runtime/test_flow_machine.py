@@ -37,6 +37,7 @@ from engine.runtime.job import Job
 from engine.runtime.outcomes import Outcome, TakenOver, write
 from engine.runtime.resend import dead_row, retry_row
 from engine.storage import outbox, records
+from engine.storage.projection_tables import projections as _projections  # noqa: F401  # joins the metadata
 from engine.storage.records import Fate
 from engine.storage.tables import warren_metadata
 
@@ -48,7 +49,9 @@ IDS = ("a", "b")
 PICK = st.integers(0, 1000)
 FEW = st.integers(1, 3)
 
-CONSUMER: Any = SimpleNamespace(queue=QUEUE, identity=None, name="handle", fingerprint=lambda reason: reason)
+CONSUMER: Any = SimpleNamespace(
+    queue=QUEUE, identity=None, name="handle", ordered=None, fingerprint=lambda reason: reason
+)
 
 
 def memory_database() -> Any:

@@ -18,15 +18,11 @@ from engine.storage import records
 from engine.storage.database import Database
 
 
-class Spec:
-    key = None
-
-
 class Stage:
     """What a suspect sees of its handler: real lanes, and a handler that the test lets go on."""
 
     queue = "shop.a"
-    spec = Spec()
+    takes_turns = False
 
     def __init__(self) -> None:
         self.log: list[str] = []
