@@ -17,7 +17,7 @@ from engine.errors import DatabaseError, DatabaseNewer, DatabaseOutdated
 from engine.storage.tables import meta
 
 #: The revision that this program is written for: the newest in `migrations/versions`.
-REVISION = "0011"
+REVISION = "0010"
 
 #: Alembic keeps what it migrates in globals of its modules: one thread at a time.
 _ALEMBIC = Lock()
