@@ -44,6 +44,15 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["warren_owner"] = shared.owner
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.support.scheduling import Scheduling
+
+    return Scheduling(config, log)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and SHARED in config.stash:
         config.stash[SHARED].close()
