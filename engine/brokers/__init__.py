@@ -23,7 +23,7 @@ def open_broker(url: str, *, app: str, timeout: float = TIMEOUT) -> Broker:
     """
     scheme, _, rest = url.partition("://")
     if scheme in ("amqp", "amqps"):
-        from engine.brokers.rabbitmq import RabbitBroker
+        from engine.brokers.rabbitmq.broker import RabbitBroker
 
         return RabbitBroker(url, app=app, timeout=timeout)
     if scheme == "embedded" and rest:

@@ -135,7 +135,7 @@ def test_an_event_type_that_cannot_be_is_refused(warren: Warren, kind: str) -> N
 
 @pytest.mark.parametrize(
     "kind",
-    ["Ünïcode.event", "2fa.done", *(pytest.param(each, marks=pytest.mark.slow) for each in ("order-line.added", "x"))],
+    ["2fa.done", *(pytest.param(each, marks=pytest.mark.slow) for each in ("Ünïcode.event", "order-line.added", "x"))],
 )
 def test_odd_event_types_make_classes_too(warren: Warren, kind: str) -> None:
     assert warren("new", "handler", "greet", "--event", kind).code == 0

@@ -210,7 +210,9 @@ WALK = (
 )
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(
+    "size", [(80, 24), pytest.param((200, 60), marks=pytest.mark.slow)], ids=lambda size: f"{size[0]}x{size[1]}"
+)
 async def test_no_byte_of_a_stranger_reaches_the_terminal(tmp_path: Path, size: tuple[int, int]) -> None:
     settings = own_settings(tmp_path, "shop")
     plugin = tmp_path / "handlers" / "odd.py"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from engine.brokers.rabbitmq import RabbitBroker
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.errors import BrokerUnavailable, DatabaseUnavailable, WarrenError
 from engine.operations.writing import write
 from engine.storage import writer

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from engine.brokers.base import Broker
-from engine.brokers.rabbitmq import RabbitBroker
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.model.topology import Binding, Exchange, Queue, Topology
 from engine.operations.doctor.broker import check_round_trip
 from engine.operations.doctor.finding import Level

@@ -38,7 +38,7 @@ async def note(event: Event[Step]) -> None:
 @pytest.mark.timeout(400)  # on PostgreSQL each of the four deaths takes 15 s to be proven
 @pytest.mark.parametrize(
     ("fleet", "size"),
-    each_home([FEW, MANY], lambda home, size: size == FEW and "sqlite" in home),
+    each_home([FEW, MANY], lambda home, size: size == FEW and home == "embedded-sqlite"),
     indirect=["fleet"],
     ids=lambda value: value if isinstance(value, str) else f"{value[0]}-beside-it",
 )

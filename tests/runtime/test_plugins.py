@@ -48,8 +48,8 @@ Write = Callable[[dict[str, str]], Path]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Writes a project's files and stands in it; what was imported is forgotten afterwards."""
     modules, meta = dict(sys.modules), list(sys.meta_path)
-    for name in [name for name in modules if name.partition(".")[0] == "handlers"]:
-        del sys.modules[name]  # other tests use the examples
+    for name in [name for name in modules if name.partition(".")[0] in ("handlers", "shop")]:
+        del sys.modules[name]  # other tests use the examples, and call their plugin so
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(ROOT))] + [str(ROOT)])
     monkeypatch.setattr(folders, "_folders", {})
     root = tmp_path / "project"

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
-from engine.brokers.rabbitmq import RabbitBroker
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.errors import BrokerError
 from engine.model.message import Delivery, Message, Publication
 from engine.model.topology import Queue, Topology

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiormq.exceptions import ChannelInvalidStateError
 
-from engine.brokers.rabbitmq import RabbitBroker
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.brokers.rabbitmq.calls import call
 from engine.errors import BrokerError, BrokerUnavailable
 from engine.model.message import Delivery

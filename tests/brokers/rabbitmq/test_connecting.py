@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from engine.brokers.rabbitmq import RabbitBroker
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.errors import AccessRefused, BrokerError, BrokerUnavailable
 from engine.testing.proxy import Proxy
 from tests.support.process import free_port

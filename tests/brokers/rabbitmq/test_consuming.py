@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from engine.brokers.rabbitmq import RabbitBroker
 from engine.brokers.rabbitmq import broker as broker_module
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.errors import QueueMissing, TopologyMismatch
 from engine.model.topology import Binding, Exchange, Queue, Topology
 from tests.brokers.rabbitmq.conftest import Inbox, MakeQueue, States, to

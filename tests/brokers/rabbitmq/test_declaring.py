@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.brokers.rabbitmq import RabbitBroker
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.errors import AccessRefused, ConfigurationError, QueueMissing, TopologyMismatch
 from engine.model.topology import Binding, Exchange, Queue, Topology
 from tests.brokers.rabbitmq.conftest import Inbox, MakeQueue, to

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from engine.brokers.rabbitmq import RabbitBroker
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.errors import BrokerUnavailable
 from engine.model.topology import Binding, Exchange, Queue, Topology
 from engine.testing.proxy import Proxy

@@ -7,7 +7,7 @@ import struct
 import pytest
 from aiormq.abc import ChannelFrame
 
-from engine.brokers.rabbitmq import RabbitBroker
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.model.message import Publication
 from tests.brokers.rabbitmq.conftest import Inbox, MakeQueue, States, to
 from tests.support.amqp import channel

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.brokers.rabbitmq import RabbitBroker
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.errors import BrokerUnavailable, PublishRefused, Unroutable
 from engine.model.message import Message, Publication
 from engine.model.topology import Exchange, Topology

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from engine.brokers.base import Entry
-from engine.brokers.rabbitmq import RabbitBroker
+from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.errors import BrokerUnavailable
 from engine.model.codec import Limits
 from engine.model.masking import Masking
