@@ -9,7 +9,7 @@ INPUTS := pyproject.toml constraints.txt $(ENVIRONMENT)
 ARGS ?=
 # Tests wait more than they compute: four keep two cores busy.
 WORKERS ?= 4
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults check format bench picture clean

@@ -58,7 +58,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[SHARED].close()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.pluginmanager.hasplugin("xdist"):
+        from tests.support.scheduling import long_first
+
+        long_first(items)
     for item in items:
         wanted = set(getattr(item, "fixturenames", ()))
         if wanted & AMQP_FIXTURES:
