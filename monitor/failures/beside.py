@@ -38,12 +38,13 @@ class Beside(Pager):
             self._resting.stop()
         self._resting = self.set_timer(REST, partial(self._rest, failure_id, seen, draw))
 
-    def clear(self) -> None:
-        """Show nothing."""
+    def clear(self, lines: Sequence[Line] = ()) -> None:
+        """Show these lines and no failure, until the cursor has rested on one."""
         if self._resting is not None:
             self._resting.stop()
+        self.workers.cancel_group(self, "beside")
         self._seen = self._failure_id = None
-        self.show(())
+        self.show(lines, other=True)
 
     def _rest(self, failure_id: int, seen: object, draw: Draw) -> None:
         if seen != self._seen:

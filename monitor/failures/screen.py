@@ -116,7 +116,7 @@ class FailuresPage(FailurePage):
             return
         if group.fingerprint != self._previewed:
             self._previewed = group.fingerprint
-            beside.show(cause_lines(group, now), other=True)  # what is known already, at once
+            beside.clear(cause_lines(group, now))  # what is known already, at once
         if self.query_one(Split).wide:
             beside.rest_on(group.latest.id, group, partial(cause_lines, group, now))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -59,6 +59,7 @@ class Pager(Keys, ScrollView, can_focus=True):
     def __init__(self, lines: Sequence[Line] = (), *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._lines = list(lines)
+        self._fitting: Callable[[int], Sequence[Line]] | None = None
         self._folded: list[Line] = []
         self._width = 0
 
@@ -69,16 +70,29 @@ class Pager(Keys, ScrollView, can_focus=True):
 
     def show(self, lines: Sequence[Line], *, other: bool = False) -> None:
         """Show these lines; `other` begins at their top."""
+        self._fitting = None
+        self._put(lines)
+        if other:
+            self.scroll_home(animate=False)
+
+    def fit(self, lines: Callable[[int], Sequence[Line]]) -> None:
+        """Show the lines that this function makes for so many columns: now, and again whenever they are others."""
+        self._fitting = lines
+        if self._width:
+            self._put(lines(self._width))
+
+    def _put(self, lines: Sequence[Line]) -> None:
         lines = list(lines)
         if lines != self._lines:
             self._lines = lines
             self._fold()
-        if other:
-            self.scroll_home(animate=False)
 
     def on_resize(self, event: events.Resize) -> None:
         """Fold anew where the width is another."""
-        if self.scrollable_content_region.width != self._width:
+        width = self.scrollable_content_region.width
+        if width != self._width:
+            if self._fitting is not None:
+                self._lines = list(self._fitting(width))
             self._fold()
 
     def _fold(self) -> None:

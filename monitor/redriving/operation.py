@@ -105,7 +105,7 @@ class OperationPage(Page):
             self.query_one(Table).reload()
         said = alone.said(self.source, found)
         pager = self.query_one("#progress", Pager)
-        pager.show(operation_lines(found, self.source.now(), self.size.width - 6, said))
+        pager.fit(lambda width: operation_lines(found, self.source.now(), width, said))
 
     def action_steer(self) -> None:
         """Pause it, or go on with it."""

@@ -105,12 +105,6 @@ class OperationsPage(Page):
         super().on_mount()
         self.set_interval(LOOK, self._look)
 
-    def on_screen_resume(self) -> None:
-        """Show what was chosen before this was the screen."""
-        super().on_screen_resume()
-        if self.composed:
-            self.call_after_refresh(self._preview)
-
     def _look(self) -> None:
         listing = self._table.listing
         moving = isinstance(listing, OperationListing) and any(row.state == "running" for row in listing.rows)
@@ -127,11 +121,10 @@ class OperationsPage(Page):
     def _preview(self) -> None:
         row = self._table.row
         pager = self.query_one("#preview", Pager)
-        if not pager.size.width and self.query_one(Split).wide:  # it has no place yet
-            if self.is_current:  # else it gets none, and is asked again when this is the screen once more
-                self.call_after_refresh(self._preview)
-            return
-        pager.show([] if row is None else operation_lines(row, self.source.now(), max(pager.size.width - 2, 20)))
+        if row is None:
+            pager.show([])
+        else:
+            pager.fit(lambda width: operation_lines(row, self.source.now(), max(width - 2, 20)))
 
     @on(Table.Opened)
     def _open(self, message: Table.Opened) -> None:

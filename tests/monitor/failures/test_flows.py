@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from monitor.failures import beside
 from tests.support.seat import Seat, seated
 
 Shop = Any
@@ -46,6 +49,21 @@ async def test_find_the_cause_redrive_with_a_canary_and_watch_it_succeed(shop: S
         await seat.press("escape")
         await seat.see("2 failures", "ValueError: card declined")
         await seat.miss("TimeoutError")
+
+
+async def test_the_cause_under_the_cursor_is_shown_whole_however_fast_the_cursor_moved(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "REST", 0.5)
+    await shop.place(*orders(2), *orders(1, total=2000, start=5))
+    await shop.failed(3)
+    async with seated(shop.settings, size=(160, 60)) as seat:
+        await seat.press("3")
+        await seat.see("of 2 causes", "─ Traceback", "─ Body")
+        await seat.press("j")
+        await seat.miss("─ Body")
+        await seat.press("k")  # back before the other was read
+        await seat.see("─ Traceback", "─ Body")
 
 
 async def test_an_edit_is_checked_by_the_payload_model_saved_and_redriven(shop: Shop) -> None:

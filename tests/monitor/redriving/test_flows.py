@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from monitor.redriving import screen as operations
+from monitor.redriving.describing import operation_lines
 from tests.support.seat import Seat, seated
 
 Shop = Any
@@ -48,6 +52,34 @@ async def test_a_redrive_is_paused_gone_on_with_and_cancelled_while_it_runs(shop
         await seat.hear("there is nothing to cancel")
         await seat.press("7")
         await seat.see("redrive cancel", "redrive pause", "redrive resume")
+
+
+async def test_what_is_beside_the_operations_fits_its_place_and_asks_for_it_only_when_it_changes(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop.place(*orders(2))
+    await shop.failed(2)
+    shop.come_up()
+    drawn: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        drawn.append(arguments[2])
+        return operation_lines(*arguments)
+
+    monkeypatch.setattr(operations, "operation_lines", counted)
+    async with seated(shop.settings, size=(100, 40)) as seat:
+        await begin_slowly(seat, 2)
+        await seat.see("✓ done")
+        await seat.press("5")
+        await seat.see("1 of 1 operations")
+        assert not drawn  # there is no place beside it
+        await seat.pilot.resize_terminal(200, 40)
+        await seat.see("2 of 2 sent")
+        await seat.press("3", "5")
+        await seat.see("2 of 2 sent")
+        assert set(drawn) == {drawn[-1]}
+        assert drawn[-1] > 40
+        assert len(drawn) < 20
 
 
 async def test_messages_of_an_operation_are_filtered_by_their_state(shop: Shop) -> None:
