@@ -15,16 +15,18 @@ WHOLE = "`warren events show` prints it whole"
 
 
 class Parts(NamedTuple):
-    """An event, its body and its headers laid out."""
+    """An event, its body and its headers laid out, and the body as it stands beside the rest."""
 
     detail: EventDetail
     body: Section
     headers: Section
+    beside: list[Line]
 
 
 def parts(detail: EventDetail) -> Parts:
     """Lay it out."""
-    return Parts(detail, body_part(detail.message.body, whole=WHOLE), headers_part(detail.message))
+    body = body_part(detail.message.body, whole=WHOLE)
+    return Parts(detail, body, headers_part(detail.message), joined([body])[1:])
 
 
 def event_lines(detail: EventDetail, now: float) -> list[Line]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.events import Resize
 from textual.widgets import Static
 
 from monitor.drawing import tones
@@ -20,15 +20,14 @@ from monitor.events.page import EventActs
 from monitor.events.preview import event_lines
 from monitor.events.wording import table_columns
 from monitor.frame.split import Split
-from monitor.reading.pager import Pager
+from monitor.reading.beside import Beside
 from monitor.table.table import Table
 
 if TYPE_CHECKING:
     from engine.operations.events import LoggedEvent
+    from monitor.reading.lines import Line
     from monitor.screens import Place
 
-#: Seconds that the cursor rests on an event before the side pane shows it.
-REST = 0.08
 #: Looks over which the pace of the log is reckoned.
 LOOKS = 10
 
@@ -44,8 +43,6 @@ class EventsPage(EventActs):
 
     def __init__(self, place: Place | None = None) -> None:
         super().__init__(place)
-        self._resting: Any = None
-        self._previewed: LoggedEvent | None = None
         self._looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
 
     def body(self) -> ComposeResult:
@@ -59,7 +56,7 @@ class EventsPage(EventActs):
             " append, and what the setting journal asks for.",
             id="events",
         )
-        yield Split(table, Pager(id="preview"))
+        yield Split(table, Beside(id="preview"))
 
     def on_mount(self) -> None:
         """Begin with what comes."""
@@ -124,30 +121,17 @@ class EventsPage(EventActs):
 
     @on(Table.Moved, "#events")
     def _moved(self) -> None:
-        if self._resting is not None:
-            self._resting.stop()
-        if self.query_one(Split).wide:
-            self._resting = self.set_timer(REST, self._rest)
-
-    def on_resize(self, event: Resize) -> None:
-        """There may be room now for what is beside the list."""
-        self.call_after_refresh(self._moved)
-
-    def _rest(self) -> None:
-        row = self._table.row
+        row, beside = self._table.row, self.query_one(Beside)
         if row is None:
-            self.query_one("#preview", Pager).show(())
-        elif self._previewed is None or row.position != self._previewed.position:
-            self.run_worker(self._preview(row), group="preview", exclusive=True, exit_on_error=False)
+            beside.clear()
+        else:
+            beside.rest_on(row.position, row.position, partial(self._whole, row.position))
 
-    async def _preview(self, row: LoggedEvent) -> None:
+    async def _whole(self, position: int) -> Sequence[Line]:
         from engine.operations import events
 
-        found = await events.whole(self.source.database(), [row.position], masking=self.source.masking)
-        if found:
-            lines = await asyncio.to_thread(event_lines, found[0], self.source.now())
-            self._previewed = row
-            self.query_one("#preview", Pager).show(lines, other=True)
+        found = await events.whole(self.source.database(), [position], masking=self.source.masking)
+        return await asyncio.to_thread(event_lines, found[0], self.source.now()) if found else []
 
     @on(Table.Opened, "#events")
     def _open(self, message: Table.Opened) -> None:

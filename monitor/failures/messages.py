@@ -12,12 +12,12 @@ from textual.widgets import Static
 
 from monitor.drawing.figures import age
 from monitor.drawing.text import line
-from monitor.failures.beside import Beside
 from monitor.failures.listing import AGE, TERMS, FailureListing
 from monitor.failures.page import FailurePage
-from monitor.failures.preview import failure_lines
+from monitor.failures.preview import failure_lines, read
 from monitor.failures.wording import cause, counted, state
 from monitor.frame.split import Split
+from monitor.reading.beside import Beside
 from monitor.source.pace import Pace
 from monitor.table.columns import Cell, Column
 from monitor.table.table import Table
@@ -103,8 +103,9 @@ class MessagesPage(FailurePage):
         row, beside = self._table.row, self.query_one(Beside)
         if row is None:
             beside.clear()
-        elif self.query_one(Split).wide:
-            beside.rest_on(row.id, row, partial(failure_lines, now=self.source.now()))
+        else:
+            draw = partial(failure_lines, now=self.source.now())
+            beside.rest_on(row.id, row, partial(read, self.source, row.id, draw))
 
     @on(Table.Opened)
     def _open(self, message: Table.Opened) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from engine.operations.text import visible
@@ -13,6 +15,15 @@ from monitor.reading.lines import EMPTY, Line, Part, columns, line
 if TYPE_CHECKING:
     from engine.operations.failures import FailureDetail, Group
     from monitor.failures.message import Section
+    from monitor.source.source import Source
+
+
+async def read(source: Source, failure_id: int, draw: Callable[[FailureDetail], Sequence[Line]]) -> Sequence[Line]:
+    """Read a failure whole and put it into lines."""
+    from engine.operations import failures
+
+    detail = await failures.one(source.database(), failure_id, masking=source.masking)
+    return await asyncio.to_thread(draw, detail)  # a large body takes long
 
 
 def cause_lines(group: Group, now: float, newest: FailureDetail | None = None) -> list[Line]:

@@ -13,13 +13,13 @@ from textual.widgets import Static
 from monitor.drawing.charts import sparkline
 from monitor.drawing.figures import age, count
 from monitor.drawing.text import line
-from monitor.failures.beside import Beside
 from monitor.failures.causes import PARTS, CauseListing
 from monitor.failures.listing import TERMS
 from monitor.failures.page import FailurePage
-from monitor.failures.preview import cause_lines
+from monitor.failures.preview import cause_lines, read
 from monitor.failures.wording import cause, counted, group_state
 from monitor.frame.split import Split
+from monitor.reading.beside import Beside
 from monitor.source.pace import Pace
 from monitor.table.columns import Cell, Column
 from monitor.table.table import Table
@@ -117,8 +117,8 @@ class FailuresPage(FailurePage):
         if group.fingerprint != self._previewed:
             self._previewed = group.fingerprint
             beside.clear(cause_lines(group, now))  # what is known already, at once
-        if self.query_one(Split).wide:
-            beside.rest_on(group.latest.id, group, partial(cause_lines, group, now))
+        failure_id = group.latest.id
+        beside.rest_on(failure_id, group, partial(read, self.source, failure_id, partial(cause_lines, group, now)))
 
     @on(Table.Opened)
     def _open(self, message: Table.Opened) -> None:

@@ -58,7 +58,7 @@ class Pager(Keys, ScrollView, can_focus=True):
 
     def __init__(self, lines: Sequence[Line] = (), *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._lines = list(lines)
+        self._lines = lines
         self._fitting: Callable[[int], Sequence[Line]] | None = None
         self._folded: list[Line] = []
         self._width = 0
@@ -82,8 +82,7 @@ class Pager(Keys, ScrollView, can_focus=True):
             self._put(lines(self._width))
 
     def _put(self, lines: Sequence[Line]) -> None:
-        lines = list(lines)
-        if lines != self._lines:
+        if lines is not self._lines and list(lines) != list(self._lines):
             self._lines = lines
             self._fold()
 
@@ -92,7 +91,7 @@ class Pager(Keys, ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         if width != self._width:
             if self._fitting is not None:
-                self._lines = list(self._fitting(width))
+                self._lines = self._fitting(width)
             self._fold()
 
     def _fold(self) -> None:

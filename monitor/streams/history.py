@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.events import Resize
 from textual.widgets import Static
 
 from monitor.drawing.figures import count
@@ -17,7 +17,7 @@ from monitor.events.listing import LOGGED
 from monitor.events.page import EventActs
 from monitor.events.wording import stamp
 from monitor.frame.split import Split
-from monitor.reading.pager import Pager
+from monitor.reading.beside import Beside
 from monitor.streams.lines import version_lines
 from monitor.streams.listing import VersionListing
 from monitor.streams.reading import look
@@ -27,9 +27,7 @@ from monitor.table.table import Table
 if TYPE_CHECKING:
     from engine.operations.events import LoggedEvent
     from engine.operations.streams import FoundStream, StreamId
-
-#: Seconds that the cursor rests on a version before its state is built.
-REST = 0.08
+    from monitor.reading.lines import Line
 
 
 class HistoryPage(EventActs):
@@ -44,8 +42,6 @@ class HistoryPage(EventActs):
         super().__init__()
         self._stream = stream
         self._at = at
-        self._resting: Any = None
-        self._previewed: int | None = None
 
     def body(self) -> ComposeResult:
         """A line that says which stream it is, its versions, and beside them the state."""
@@ -58,7 +54,7 @@ class HistoryPage(EventActs):
             empty="The stream has no events any more.",
             id="versions",
         )
-        yield Split(table, Pager(id="state"))
+        yield Split(table, Beside(id="state"))
 
     @property
     def _table(self) -> Table[LoggedEvent]:
@@ -89,29 +85,15 @@ class HistoryPage(EventActs):
 
     @on(Table.Moved, "#versions")
     def _moved(self) -> None:
-        if self._resting is not None:
-            self._resting.stop()
-        if self.query_one(Split).wide:
-            self._resting = self.set_timer(REST, self._rest)
+        row, beside = self._table.row, self.query_one(Beside)
+        if row is None or row.version is None:
+            beside.clear()
+        else:
+            beside.rest_on(row.version, row.version, partial(self._state, row.version))
 
-    def on_resize(self, event: Resize) -> None:
-        """There may be room now for what is beside the list."""
-        self.call_after_refresh(self._moved)
-
-    def _rest(self) -> None:
-        row = self._table.row
-        if row is not None and row.version is not None and row.version != self._previewed:
-            self.run_worker(self._preview(row.version), group="preview", exclusive=True, exit_on_error=False)
-
-    async def _preview(self, version: int) -> None:
-        try:
-            seen = await look(self.source, self._stream, version)
-            lines = [] if seen is None else await asyncio.to_thread(version_lines, seen, self.source.now())
-        except Exception as error:
-            self.monitor.failed(error, doing="building the state")
-            return
-        self._previewed = version
-        self.query_one("#state", Pager).show(lines, other=True)
+    async def _state(self, version: int) -> Sequence[Line]:
+        seen = await look(self.source, self._stream, version)
+        return [] if seen is None else await asyncio.to_thread(version_lines, seen, self.source.now())
 
     @on(Table.Opened, "#versions")
     def _open(self, message: Table.Opened) -> None:

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.events import Resize
 
 from monitor.events.page import EventActs
 from monitor.failures.message import Section, body_part, joined
-from monitor.frame.split import WIDE
+from monitor.frame.among import AmongPage
 from monitor.keys import bindings
+from monitor.reading.halves import Halves
 from monitor.reading.lines import plain
-from monitor.reading.pager import Pager
 from monitor.streams.lines import Seen, head, state_sections
 from monitor.streams.reading import look
 
@@ -25,31 +24,21 @@ if TYPE_CHECKING:
     from monitor.table.table import Table
 
 
-class VersionPage(EventActs):
-    """The state at a version; from 120 columns on beside the event that led to it. `among` is the table of versions."""
+class VersionPage(AmongPage, EventActs):
+    """The state at a version; from 120 columns on beside the event that led to it."""
 
-    AUTO_FOCUS = "#state"
+    AUTO_FOCUS = "#main"
     BINDINGS: ClassVar[list[BindingType]] = bindings("event")
-    DEFAULT_CSS: ClassVar[str] = """
-    VersionPage #parts { height: 1fr; }
-    VersionPage Pager { width: 1fr; }
-    VersionPage #event { display: none; border-left: vkey $foreground 18%; }
-    VersionPage #parts.-wide #event { display: block; }
-    """
 
     def __init__(self, stream: StreamId, row: LoggedEvent, among: Table[Any]) -> None:
-        super().__init__()
+        super().__init__(among)
         self._stream = stream
         self._row = row
-        self._among = among
         self._seen: tuple[Seen, list[Section], Section] | None = None
-        self._shown: tuple[int | None, bool] | None = None
 
     def body(self) -> ComposeResult:
         """One part to read in a narrow terminal, two in a wide one."""
-        with Horizontal(id="parts"):
-            yield Pager(id="state")
-            yield Pager(id="event")
+        yield Halves()
 
     async def fetch(self) -> tuple[Seen, list[Section], Section] | None:
         """The state, once: what is in the log does not change."""
@@ -65,14 +54,9 @@ class VersionPage(EventActs):
             return
         self._seen = found
         seen, sections, event = found
-        wide = self.app.size.width >= WIDE
-        self.query_one("#parts").set_class(wide, "-wide")
-        other = self._shown != (self._row.version, wide)
-        self._shown = self._row.version, wide
-        told = sections if wide else [*sections, event]
-        self.query_one("#state", Pager).show([*head(seen, self.source.now()), *joined(told)], other=other)
-        if wide and other:
-            self.query_one("#event", Pager).show(joined([event])[1:], other=True)
+        halves, top = self.query_one(Halves), head(seen, self.source.now())
+        told = sections if halves.wide else [*sections, event]
+        halves.put(self._row.version, [*top, *joined(told)], joined([event])[1:])
 
     def on_resize(self, event: Resize) -> None:
         """One part or two."""
@@ -83,23 +67,10 @@ class VersionPage(EventActs):
         """Its event."""
         return self._row
 
-    def action_next(self) -> None:
-        """To the next version of the table behind."""
-        self._step(1)
-
-    def action_previous(self) -> None:
-        """To the one before it."""
-        self._step(-1)
-
-    def _step(self, by: int) -> None:
-        before = self._among.row
-        (self._among.action_down if by > 0 else self._among.action_up)()
-        row = self._among.row
-        if row is None or row is before:
-            self.tell("There is no other.")
-            return
+    def turn_to(self, row: Any) -> bool:
+        """Show this one."""
         self._row = row
-        self.refresh_now()
+        return True
 
     def action_copy(self) -> None:
         """Copy the state as it is shown."""

@@ -45,12 +45,17 @@ Write = Callable[[dict[str, str]], Path]
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+def project(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Write]:
     """Writes a project's files and stands in it; what was imported is forgotten afterwards."""
-    modules, meta = dict(sys.modules), list(sys.meta_path)
+    modules, meta = dict(sys.modules), sys.meta_path
     for name in [name for name in modules if name.partition(".")[0] in ("handlers", "shop")]:
         del sys.modules[name]  # other tests use the examples, and call their plugin so
-    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(ROOT))] + [str(ROOT)])
+    others = tmp_path_factory.getbasetemp()  # folders of plugins that other tests loaded
+    path = [each for each in sys.path if each not in ("", str(ROOT)) and not Path(each).is_relative_to(others)]
+    monkeypatch.setattr(sys, "path", [*path, str(ROOT)])
+    monkeypatch.setattr(sys, "meta_path", [each for each in meta if not isinstance(each, folders.PluginFolder)])
     monkeypatch.setattr(folders, "_folders", {})
     root = tmp_path / "project"
     root.mkdir()
@@ -65,7 +70,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
         return root
 
     yield write
-    sys.meta_path[:] = meta
     for name in set(sys.modules) - set(modules):
         del sys.modules[name]
     sys.modules.update(modules)

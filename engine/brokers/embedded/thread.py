@@ -23,7 +23,7 @@ from engine.errors import BrokerError, BrokerUnavailable, WarrenError
 #: traffic, when it is quiet, and when nothing here waits for messages.
 POLL_BUSY: Final = 0.01
 POLL_QUIET: Final = 0.02
-POLL_IDLE: Final = 0.05
+POLL_IDLE: Final = 0.5
 
 #: So long after the last sign of traffic it is quiet, in seconds.
 QUIET_AFTER: Final = 1.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from monitor.failures import beside
+from monitor.reading import beside
 from tests.support.seat import Seat, seated
 
 Shop = Any
