@@ -251,13 +251,13 @@ class Messaging:
                 depth = (await self.broker.depths([queue]))[queue]
             if depth is None:
                 said, hint = f"its queue {queue} is gone", "Start the worker that declares it."
-            elif not depth.consumers:
-                said = f"its queue {queue} has no consumer, and {depth.ready} messages wait in it"
-                hint = "Start a worker that has its handler, or resume the queue: `warren queues`."
             else:
-                consumers = "1 consumer" if depth.consumers == 1 else f"{depth.consumers} consumers"
-                said = f"its queue {queue} has {consumers}, and {depth.ready} messages wait in it"
-                hint = "Its handler is slow or busy: give it longer, or start more workers."
+                consumers = {0: "no consumer", 1: "1 consumer"}.get(depth.consumers, f"{depth.consumers} consumers")
+                waiting = "1 message waits" if depth.ready == 1 else f"{depth.ready} messages wait"
+                said = f"its queue {queue} has {consumers}, and {waiting} in it"
+                hint = "Start a worker that has its handler, or resume the queue: `warren queues`."
+                if depth.consumers:
+                    hint = "Its handler is slow or busy: give it longer, or start more workers."
         return RequestTimeout(f"{what} was not answered within {timeout:g} s: {said}.", hint=hint)
 
     async def _say_unknown(self, patterns: Sequence[str]) -> None:

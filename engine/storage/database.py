@@ -58,15 +58,12 @@ class Database:
         `DatabaseNewer` when only a newer program may use it, `DatabaseUnavailable` when it
         cannot be reached, read or written, and `ConfigurationError` for a wrong URL.
         """
-        address = parse(url)
-        if address.dialect == "sqlite":
-            _prepare_file(address)
-        database = cls(address)
+        database = cls(_prepared(url))
         try:
             standing = await database.read(schema.look)
             if migrate and standing.outdated:
                 standing = await database.upgrade()
-            problem = schema.judge(standing, address.shown)
+            problem = schema.judge(standing, database.url)
             if problem is not None:
                 raise problem
         except BaseException:
@@ -76,8 +73,8 @@ class Database:
 
     @classmethod
     async def standing(cls, url: str) -> Standing:
-        """Where the database stands, whether or not this program may use it."""
-        database = cls(parse(url))
+        """Where the database stands, whether or not this program may use it; a missing file is made, and is empty."""
+        database = cls(_prepared(url))
         try:
             return await database.read(schema.look)
         finally:
@@ -218,8 +215,11 @@ class _Raised(NamedTuple):
     error: Exception
 
 
-def _prepare_file(address: Address) -> None:
-    """Make the folder, and refuse what cannot be a database that we write."""
+def _prepared(url: str) -> Address:
+    """The address of a database that can be opened: of a file the folder is made. Refuses what we cannot write."""
+    address = parse(url)
+    if address.dialect != "sqlite":
+        return address
     path = address.path
     if path.is_dir():
         raise DatabaseUnavailable(
@@ -238,3 +238,4 @@ def _prepare_file(address: Address) -> None:
                 f"the database {address.shown} is read-only: this user may not write {place}",
                 hint=f"Give this user the right to write {place}, or name another database.",
             )
+    return address

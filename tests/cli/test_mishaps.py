@@ -63,6 +63,12 @@ def test_a_database_that_is_something_else(warren: Warren) -> None:
     refused(warren("queues", "--database", f"sqlite:///{path}"), 1, "not a SQLite database")
 
 
+def test_a_database_that_is_not_there_yet_is_made(warren: Warren) -> None:
+    refused(warren("db", "check"), 1, "has no tables of Warren", "warren db upgrade")
+    assert warren("db", "upgrade").code == 0
+    assert warren("db", "check").code == 0
+
+
 def test_a_database_that_is_newer(warren: Warren) -> None:
     assert warren("queues").code == 0
     with sqlite3.connect(warren.project / ".warren" / "warren.db") as database:
