@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -15,6 +15,7 @@ from monitor.frame.hints import Hints
 from monitor.keys import bindings
 
 if TYPE_CHECKING:
+    from monitor.frame.page import Page
     from monitor.table.table import Table
 
 #: Seconds after the last key until a filter is applied.
@@ -79,8 +80,9 @@ class CommandLine(Horizontal):
         field.focus()
 
     def end_filter(self) -> None:
-        """Apply what was typed, and give the line back to the hints."""
-        self._apply()
+        """Apply what was typed, and give the line back to the hints; what is wrong stays until it is mended."""
+        if self._apply() is not None:
+            return
         self.remove_class("-asking")
         if self._table is not None:
             self._table.focus()
@@ -96,23 +98,27 @@ class CommandLine(Horizontal):
     def _left(self, message: Input.Blurred) -> None:
         message.stop()
         if self.has_class("-asking") and self.screen.is_current:
-            self._apply()
+            wrong = self._apply()
             self.remove_class("-asking")
+            if wrong is not None:
+                cast("Page", self.screen).tell(f"The filter is wrong {wrong}", "warn", title="It was not applied")
 
-    def _apply(self) -> None:
+    def _apply(self) -> str | None:
+        """What is wrong with the filter, and where; None when it is applied."""
         from engine import FilterError
 
         if self._pending is not None:
             self._pending.stop()
             self._pending = None
         if self._table is None:
-            return
+            return None
+        wrong = None
         try:
             self._table.narrow(self.query_one(FilterInput).value.strip())
         except FilterError as error:
-            self._say(f"at {error.column + 1}: {error.message}")
-        else:
-            self._say("")
+            wrong = f"at {error.column + 1}: {error.message}"
+        self._say(wrong or "")
+        return wrong
 
     def _say(self, wrong: str) -> None:
         said = line(("✗ ", "bad"), (wrong, "bad")) if wrong else plain("enter applies, esc clears", "muted")

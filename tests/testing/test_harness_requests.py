@@ -52,7 +52,7 @@ async def test_time_goes_as_far_as_a_request_waits() -> None:
 async def test_nobody_answers() -> None:
     async with Harness(asking.echo, asking.withdraw) as harness:
         await harness.worker.consumers[0].subscription.cancel()
-        with pytest.raises(RequestTimeout, match="has no consumer, and 1 messages wait"):
+        with pytest.raises(RequestTimeout, match="has no consumer, and 1 message waits"):
             await harness.request(Echo(number=1))
         assert await harness.request(Withdraw(account="a", amount=Decimal(1)))
 

@@ -130,6 +130,8 @@ async def test_a_filter_says_what_is_wrong_and_survives_refreshes(shop: Shop) ->
         await seat.press("slash")
         await seat.type("handlr:charge")
         await seat.see("there is no term")
+        await seat.press("enter")  # it stays, and is mended
+        await seat.see("handlr:charge", "there is no term")
         await seat.press(*["backspace"] * 13)
         await seat.type("data.total=2000")
         await seat.press("enter")
@@ -139,6 +141,10 @@ async def test_a_filter_says_what_is_wrong_and_survives_refreshes(shop: Shop) ->
         await seat.see("3 failures", "of 1 cause")
         await seat.press("enter")
         await seat.see("3 failures", "filter: data.total=2000")
+        await seat.press("slash")
+        await seat.type("handlr:")  # in place of it
+        await seat.press("tab")
+        await seat.hear("The filter is wrong at 1: there is no term")
 
 
 async def test_archive_undo_export_and_delete(shop: Shop, tmp_path: Any, monkeypatch: Any) -> None:
