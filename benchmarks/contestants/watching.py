@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import sys
 import threading
 import time
+import traceback
 from asyncio.events import Handle
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -31,6 +33,8 @@ from monitor.table.table import Table
 SIZE = (200, 60)
 #: Seconds over which a screen's refreshing is measured.
 WHILE = 5.0
+#: Seconds that all of it may take.
+PATIENCE = 300.0
 #: Rows that are jumped to, anywhere in the listing.
 JUMPS = 40
 
@@ -176,6 +180,14 @@ async def work(settings: Settings, correlation: str, large: int) -> dict[str, fl
     return found | {f"blocked by {name}": most for name, most in longest.items()}
 
 
+async def _in_time(measuring: Coroutine[Any, Any, dict[str, float]]) -> dict[str, float]:
+    task = asyncio.ensure_future(measuring)
+    done, _ = await asyncio.wait([task], timeout=PATIENCE)
+    if not done:
+        raise TimeoutError(f"not measured within {PATIENCE:g} s; the last was {next(reversed(longest), 'none')}")
+    return task.result()
+
+
 def main() -> None:
     """Print the figures."""
     database, broker, app, correlation, large = sys.argv[1:]
@@ -188,7 +200,12 @@ def main() -> None:
         broker=broker,
         management=f"http://127.0.0.1:{server.server_port}",
     )
-    print(json.dumps(asyncio.run(work(settings, correlation, int(large)))))
+    try:
+        found = asyncio.run(_in_time(work(settings, correlation, int(large))))
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)  # a monitor that was cut off in its middle may not end by itself
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

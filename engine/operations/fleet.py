@@ -16,7 +16,6 @@ from engine.runtime.strangers import crowded
 from engine.storage import arrivals as storage_arrivals
 from engine.storage import failure_search, outbox, pauses, workers
 from engine.storage.database import Database
-from engine.storage.failure_search import Filter
 from engine.storage.failures import Status
 from engine.storage.pauses import OpenCircuit, Pause
 from engine.storage.workers import DeclaredQueue, Stats, Worker
@@ -110,17 +109,13 @@ def read_facts(connection: Connection, app: str, now: float) -> Facts:
     """Ask the database."""
     every = workers.list_queues(connection, app=app, partitions=True)
     declared = [queue for queue in every if queue.role != workers.PARTITION]
-    dead = {
-        queue.queue: failure_search.count(connection, Filter(queue=queue.queue, status=Status.OPEN))
-        for queue in declared
-    }
     return Facts(
         now,
         [worker for worker in workers.list_workers(connection) if worker.app == app],
         workers.list_stats(connection),
         declared,
         Shut(pauses.list_pauses(connection), pauses.list_circuits(connection)),
-        dead,
+        failure_search.by_queue(connection, Status.OPEN),
         Outbox(outbox.pending(connection), outbox.oldest(connection)),
         [queue.queue for queue in every if queue.role == workers.PARTITION],
     )

@@ -14,7 +14,6 @@ from engine.operations.pausing import Shut, circuit_dict, pause_dict
 from engine.runtime.strangers import crowded
 from engine.storage import failure_search, held, pauses, workers
 from engine.storage.database import Database
-from engine.storage.failure_search import Filter
 from engine.storage.failures import Status
 from engine.storage.pauses import OpenCircuit, Pause
 from engine.storage.workers import PARTITION, DeclaredQueue
@@ -108,7 +107,7 @@ def _known(connection: Connection, names: Sequence[str], alive: frozenset[str]) 
     for stats in workers.list_stats(connection):
         if stats.worker in alive:
             in_flight[stats.queue] = in_flight.get(stats.queue, 0) + stats.counts.in_flight
-    dead = {name: failure_search.count(connection, Filter(queue=name, status=Status.OPEN)) for name in names}
+    dead = dict.fromkeys(names, 0) | failure_search.by_queue(connection, Status.OPEN)
     known = [worker for worker in workers.list_workers(connection) if worker.id in alive]
     shut = Shut(pauses.list_pauses(connection), pauses.list_circuits(connection))
     return _Known(in_flight, dead, known, shut, held.counts(connection))

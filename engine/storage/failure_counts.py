@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 from sqlalchemy.sql import ColumnElement
 
+from engine.model.failure import Status
 from engine.model.filter import NAMES, Filter
 from engine.storage import tables
 from engine.storage.stored import plain
@@ -41,6 +42,13 @@ def by_group(connection: Connection, wanted: Filter) -> list[tuple[str, str, int
     columns = (_counts.c.fingerprint, _counts.c.status)
     rows = connection.execute(select(*columns, func.sum(_counts.c.total)).where(*conditions(wanted)).group_by(*columns))
     return [(row[0], row[1], row[2]) for row in rows]
+
+
+def by_queue(connection: Connection, status: Status) -> dict[str, int]:
+    """How many failures of a status each queue has that has any."""
+    statement = select(_counts.c.queue, func.sum(_counts.c.total)).where(_counts.c.status == status.value)
+    found = connection.execute(statement.group_by(_counts.c.queue))
+    return {queue: number for queue, number in found if number}
 
 
 def conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:

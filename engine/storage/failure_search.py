@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, func, select, tuple_
 from sqlalchemy.sql import ColumnElement, Select
 
+from engine.model.failure import Status
 from engine.model.filter import Filter
 from engine.storage import failure_counts, tables
 from engine.storage.failure_terms import Narrowed, column_of, narrow, pinned
@@ -88,6 +89,14 @@ def count(connection: Connection, wanted: Filter, *, above: Cursor | None = None
     bounds = [*Order(above, oldest_first=True).bounds(found.rare), *Order(below).bounds(found.rare)]
     statement = select(func.count()).select_from(_failures).where(*found.conditions, *bounds)
     return connection.scalar(statement) or 0
+
+
+def by_queue(connection: Connection, status: Status) -> dict[str, int]:
+    """How many failures of a status each queue has that has any."""
+    if failure_counts.serves(connection, Filter(status=status)):
+        return failure_counts.by_queue(connection, status)
+    statement = select(_failures.c.queue, func.count()).where(_failures.c.status == status.value)
+    return {row[0]: row[1] for row in connection.execute(statement.group_by(_failures.c.queue))}
 
 
 def select_ids(

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from monitor.source.source import pause
+from monitor.source.source import SHARE, pause
+
+#: Seconds that a read may take which is repeated at each refresh, once a second.
+QUICK = SHARE
 
 
 class Pace:
@@ -37,4 +40,4 @@ class Pace:
         now = self._clock()
         took, self._before = min(now - begun, self._before), now - begun
         # Those that are quick are read at each refresh, which has its own interval.
-        self._next = now + pause(0.0, took) if took > 0.02 else 0.0
+        self._next = now + pause(0.0, took) if took > QUICK else 0.0

@@ -32,7 +32,7 @@ HEAVY = (
     "engine.operations.totalling",
 )
 #: The part of a core that looking may take: a look that takes longer is followed by a longer pause.
-SHARE = 0.02
+SHARE = 0.01
 #: The longest pause between two looks, in seconds.
 LONGEST = 10.0
 

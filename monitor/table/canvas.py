@@ -188,7 +188,7 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
         """Where the cursor is, and what is marked and filtered."""
         view = self.view
         at = 0 if view.cursor is None else view.cursor.index + 1
-        parts: list[tuple[str, Tone]] = [(f"   {at:,} of {view.total:,} {self.noun}", "muted")]
+        parts: list[tuple[str, Tone]] = [(f"   {at:,} of {view.total:,}{'+' * view.more} {self.noun}", "muted")]
         if len(view.marks):
             parts.append((f"   {paint.MARK} {len(view.marks):,} marked", "accent"))
         if view.origin is not None:

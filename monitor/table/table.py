@@ -42,6 +42,7 @@ class Table(Canvas[Row]):
     ) -> None:
         super().__init__(columns, listing, **options)
         self.live = live
+        self.view.on_counted = self._read
         self._reader = Reader(self._begin, self._read, self._fail)
         self._pace = Pace()
         self._seen: Spot[Row] | None = None
@@ -234,7 +235,10 @@ class Table(Canvas[Row]):
 
     def action_last(self) -> None:
         """To the last row."""
-        self.move_to(self.view.total - 1)
+        if self.view.more:
+            self._reader.ask(self.view.reach_end)
+        else:
+            self.move_to(self.view.total - 1)
 
     def action_half_down(self) -> None:
         """Half a page down."""

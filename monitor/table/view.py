@@ -5,19 +5,17 @@ Nothing here draws. Coroutines run one at a time; what the user does meanwhile i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from time import monotonic
 from typing import Generic, Literal
 
 from monitor.table.listing import Key, Listing, Place, Row
 from monitor.table.marks import Marks
+from monitor.table.tally import GRACE, Tally
 from monitor.table.window import Window, scrolled, shown, stretch, way
 
 #: Rows kept at hand on either side of the view.
 MARGIN = 120
-#: The part of the time that counting a long listing may take.
-COUNTING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,10 @@ class View(Generic[Row]):
         self.window: Window[Row] = Window(0, ())
         self.marks = Marks()
         self.total = 0
+        #: Whether there are more rows than `total`, which are still being counted.
+        self.more = False
+        #: Hears that they were counted at last.
+        self.on_counted: Callable[[], None] = lambda: None
         self.top = 0
         self.height = 0
         self.loaded = False
@@ -45,7 +47,9 @@ class View(Generic[Row]):
         #: The end that the cursor is kept at, where new rows come; None: it stays on its row.
         self.follows: Literal["first", "last"] | None = None
         self._margin = margin
-        self._count_due = 0.0
+        self._tally = Tally(self._counted)
+        #: The listing whose rows were counted last, or read to their end.
+        self._known: Listing[Row] | None = None
 
     @property
     def key(self) -> Key | None:
@@ -67,7 +71,7 @@ class View(Generic[Row]):
     def show(self, listing: Listing[Row]) -> None:
         """Show another listing, or the same rows in another order; `refresh` reads it."""
         self.listing = listing
-        self._count_due = 0.0
+        self._tally.forget()
 
     def move(self, index: int) -> bool:
         """Put the cursor on a row that is at hand, and the view where it is seen; False when it is not at hand."""
@@ -84,6 +88,12 @@ class View(Generic[Row]):
         if not self.move(index):
             await self._fetch(*stretch(index - self.height // 2, self.height, self.total, self._margin))
             self.move(max(min(index, self.total - 1), 0))
+
+    async def reach_end(self) -> None:
+        """Put the cursor on the last row, which is known once all are counted."""
+        if self.more:
+            await self._tally.count(self.listing, grace=None)
+        await self.reach(self.total - 1)
 
     async def fill(self) -> None:
         """Fetch what the view lacks."""
@@ -114,11 +124,12 @@ class View(Generic[Row]):
     async def refresh(self) -> None:
         """Read again what is seen. The row that the view hangs on stays on its line, wherever it is now."""
         listing, top, height = self.listing, self.top, self.height
-        counted = monotonic() >= self._count_due
-        total = await self._count(listing)
         if self.follows is not None:
-            await self._refresh_end(listing, total, backwards=self.follows == "last")
+            await self._refresh_end(listing, backwards=self.follows == "last")
             return
+        told = await self._tally.count(listing) if self._tally.due else None
+        counted, known, number = told is not None, listing is self._known, self._tally.number
+        total = self.total if told is None else told
         old = self._anchor()
         place: Place | None = None
         index = 0
@@ -126,8 +137,11 @@ class View(Generic[Row]):
             row = await listing.find(listing.key(old.row))
             place = listing.place(old.row if row is None else row)
             index = await listing.before(place)
-            if not counted:  # what came above is known all the same
+            if not counted and known:  # what came above is known all the same
                 total = max(total + index - old.index, 0)
+        if not counted and not known:  # as many as may be shown, as long as nobody knows
+            total = index + height + self._margin
+        guess = total
         begin = scrolled(top, 0 if old is None else old.index - top, index, height)
         start, end = stretch(max(min(begin, total - height), 0), height, total, self._margin)
         window, total = await _around(listing, place, index, min(start, index), max(end, index + 1), total)
@@ -136,19 +150,29 @@ class View(Generic[Row]):
             moved = await self._seek(listing, moved)
         if listing is not self.listing:
             return  # another one is shown meanwhile, and read next
+        more = not counted and not known and total >= guess
+        if self._tally.number != number:  # the count has come meanwhile
+            total, more = max(self.total, window.end), False
         shift = index - (0 if old is None else old.index)
-        self.window, self.total, self.loaded = window, total, True
+        self.window, self.total, self.loaded, self.more = window, total, True, more
         self.top = max(min(begin + self.top - top, total - height), 0)
         self.cursor = self._placed(self.cursor, moved, shift, index)
         if self.origin is not None:
             self.origin = _find(listing, window, self.origin) or replace(self.origin, index=self.origin.index + shift)
 
-    async def _refresh_end(self, listing: Listing[Row], total: int, *, backwards: bool) -> None:
+    async def _refresh_end(self, listing: Listing[Row], *, backwards: bool) -> None:
         """Read again the end that is followed, and put the cursor there."""
+        total = self.total
+        if self._tally.due:  # where a row stands is known from the start at once, from the end only by the count
+            told = await self._tally.count(listing, grace=None if backwards else GRACE)
+            total = (total if listing is self._known else 0) if told is None else told
+        known, number = listing is self._known, self._tally.number
         rows = await listing.page(None, limit=self.height + self._margin, backwards=backwards)
         if listing is not self.listing or self.follows is None:
             return  # another one is shown meanwhile, or the cursor was moved away: it is read next
-        total = max(total, len(rows)) if len(rows) == self.height + self._margin else len(rows)
+        whole = len(rows) < self.height + self._margin
+        total = len(rows) if whole else max(total, len(rows), self.total if self._tally.number != number else 0)
+        self.more = not whole and not known and self._tally.number == number
         self.window, self.total, self.loaded = Window(total - len(rows) if backwards else 0, rows), total, True
         self.top = max(total - self.height, 0) if backwards else 0
         self.cursor = self._at(total - 1 if backwards else 0) if total else None
@@ -180,14 +204,10 @@ class View(Generic[Row]):
         row = await listing.find(listing.key(spot.row))
         return spot if row is None else Spot(row, await listing.before(listing.place(row)))
 
-    async def _count(self, listing: Listing[Row]) -> int:
-        """How many rows there are; counting a long listing takes time, so it is done the less often."""
-        begun = monotonic()
-        if begun < self._count_due:
-            return self.total
-        total = await listing.count()
-        self._count_due = monotonic() + (monotonic() - begun) / COUNTING - 1
-        return total
+    def _counted(self, total: int, late: bool) -> None:
+        self._known, self.total, self.more = self.listing, total, False
+        if late:
+            self.on_counted()
 
     async def _fetch(self, start: int, end: int) -> None:
         """Have the rows from `start` to before `end` at hand."""
@@ -201,7 +221,7 @@ class View(Generic[Row]):
             first = end - len(rows) if there.backwards else start
             self.window = Window(first, rows)
             if len(rows) < there.limit:  # it has become shorter than it was counted
-                self._count_due = 0.0
+                self._tally.forget()
 
 
 def _find(listing: Listing[Row], window: Window[Row], spot: Spot[Row]) -> Spot[Row] | None:

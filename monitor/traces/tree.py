@@ -25,7 +25,7 @@ from monitor.traces.table import TraceTable
 from monitor.traces.wording import TraceRow
 
 if TYPE_CHECKING:
-    from engine.operations.trace import Trace
+    from engine.operations.trace import Trace, Tracer
 
 
 class TracePage(Page):
@@ -44,6 +44,7 @@ class TracePage(Page):
         self._at = at
         self._back = back
         self._pace = Pace()
+        self._tracer: Tracer | None = None
         self._trace: Trace | None = None
 
     def body(self) -> ComposeResult:
@@ -60,14 +61,17 @@ class TracePage(Page):
 
     async def fetch(self) -> tuple[Trace, Sequence[TraceRow]] | None:
         """The trace and its lines; None while it is too early to look again."""
-        from engine.operations import trace
+        from engine.operations.trace import Tracer
 
         if not self._pace.due:
             return None
+        self._tracer = self._tracer or Tracer()
         with self._pace.reading():
-            found = await trace.trace(
+            found = await self._tracer.trace(
                 self.source.database(), self._reference, masking=self.source.masking, now=self.source.now()
             )
+            if found is self._trace:
+                return None
             return found, await asyncio.to_thread(wording.rows, found)  # many take long
 
     def refresh_now(self) -> None:
@@ -77,7 +81,7 @@ class TracePage(Page):
 
     def show(self, read: tuple[Trace, Sequence[TraceRow]] | None) -> None:
         """Put it into the tree; where nothing changed, nothing is touched."""
-        if read is None or read[0] == self._trace:
+        if read is None:
             return
         found, rows = read
         first, self._trace = self._trace is None, found

@@ -21,7 +21,7 @@ from engine.operations.events import EventFilter
 from engine.operations.masking import UNMASKED, Masking
 from engine.operations.operator import Operator
 from engine.operations.progress import follow
-from engine.operations.trace import Trace, as_dict, find, lines, recent, trace
+from engine.operations.trace import AGED, Trace, Tracer, as_dict, find, lines, recent, trace
 from engine.runtime.application import Engine
 from engine.storage import delayed, event_log, outbox, records, workers
 from engine.storage.database import Database
@@ -327,3 +327,20 @@ async def test_an_application_s_transaction_and_its_handlers_are_one_trace(tmp_p
         harness.handled(reserve, count=1)
         found = await trace(harness.database, event.id, masking=UNMASKED, now=time.time())
         assert told_of(found) == ["0 order.placed published", "1 reserve done", "2 goods.reserved published"]
+
+
+async def test_a_trace_is_built_anew_only_where_something_changed(either: Database) -> None:
+    await declare(either, {"charge": "order.*"})
+    await log(either, entry("e-1"))
+    tracer = Tracer()
+
+    async def look(now: float = T0 + 5) -> Trace:
+        return await tracer.trace(either, "visit-7", masking=UNMASKED, now=now)
+
+    first = await look()
+    assert await look(T0 + 6) is first
+    assert await look(T0 + 5 + AGED) is not first
+    await put(either, record("charge", "e-1"))
+    changed = await look()
+    assert changed != first
+    assert changed == await trace(either, "visit-7", masking=UNMASKED, now=T0 + 5)

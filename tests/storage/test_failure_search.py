@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -242,3 +244,10 @@ async def test_an_edit_that_waits_is_seen(filled: Database) -> None:
     rows = await filled.read(lambda connection: failure_search.search(connection, Filter(edited=True)))
     assert [(each.event_id, each.edited) for each in rows] == [("e-10", True)]
     assert await filled.read(lambda connection: failure_search.count(connection, Filter(edited=False))) == NUMBER - 1
+
+
+async def test_each_queue_has_its_open_failures_counted(filled: Database) -> None:
+    rows = await filled.read(lambda connection: failure_search.search(connection, Filter(), limit=10_000))
+    for status in Status:
+        counted = await filled.read(partial(failure_search.by_queue, status=status))
+        assert counted == Counter(row.queue for row in rows if row.status == status)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import UsageError
 from engine.model.names import flaw
 from engine.operations.masking import Masking, mask_row
-from engine.operations.trace.facts import gather
+from engine.operations.trace.facts import Facts, gather
 from engine.operations.trace.lines import Line, date, lines
 from engine.operations.trace.tree import build
 from engine.operations.trace.values import (
@@ -42,6 +42,7 @@ __all__ = [
     "Trace",
     "TracedEvent",
     "TracedFailure",
+    "Tracer",
     "as_dict",
     "date",
     "find",
@@ -49,6 +50,9 @@ __all__ = [
     "recent",
     "trace",
 ]
+
+#: Seconds after which a trace is built anew though nothing changed but the time.
+AGED = 60.0
 
 _KINDS = {TracedEvent: "event", Handling: "handling", TracedFailure: "failure", Act: "act"}
 
@@ -70,9 +74,27 @@ async def find(database: Database, reference: str) -> str:
 
 async def trace(database: Database, reference: str, *, masking: Masking, now: float | None = None) -> Trace:
     """The trace that a reference leads to (see `find`), its secrets hidden. Raises `UsageError`."""
-    facts = await database.read(partial(_gather, await find(database, reference)))
-    facts = facts._replace(failures=[mask_row(row, masking) for row in facts.failures])
-    return await asyncio.to_thread(build, facts, clock.now() if now is None else now)  # many events take long
+    return await Tracer().trace(database, reference, masking=masking, now=clock.now() if now is None else now)
+
+
+class Tracer:
+    """Traces the same again and again: the trace of facts that did not change is not built anew, and is the same object."""
+
+    def __init__(self) -> None:
+        self._facts: Facts | None = None
+        self._built: tuple[Trace, float] | None = None
+
+    async def trace(self, database: Database, reference: str, *, masking: Masking, now: float) -> Trace:
+        """As `trace`."""
+        facts = await database.read(partial(_gather, await find(database, reference)))
+        return await asyncio.to_thread(self._build, facts, masking, now)
+
+    def _build(self, facts: Facts, masking: Masking, now: float) -> Trace:
+        if self._built is not None and facts == self._facts and now - self._built[1] < AGED:
+            return self._built[0]
+        found = build(facts._replace(failures=[mask_row(row, masking) for row in facts.failures]), now)
+        self._facts, self._built = facts, (found, now)
+        return found
 
 
 async def recent(
@@ -99,7 +121,7 @@ def _told(node: Node) -> dict[str, Any]:
     return {"act" if name == "kind" else name: value for name, value in said.items()}
 
 
-def _gather(correlation_id: str, connection: Connection) -> Any:
+def _gather(correlation_id: str, connection: Connection) -> Facts:
     return gather(connection, correlation_id)
 
 

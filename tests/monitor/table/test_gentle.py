@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,6 +82,64 @@ async def test_the_cursor_stays_in_view_when_more_came_than_were_counted() -> No
 
     assert view.cursor is not None
     assert (view.cursor.row, view.cursor.index, view.cursor.index - view.top) == (38, 43, line)
+
+
+class Slow(MemoryListing[int]):
+    """Is counted when the test says so."""
+
+    def __init__(self, rows: Sequence[int]) -> None:
+        super().__init__(rows, key=lambda row: row)
+        self.counts: list[asyncio.Future[int]] = []
+
+    async def count(self) -> int:
+        self.counts.append(asyncio.get_running_loop().create_future())
+        return await self.counts[-1]
+
+
+async def test_rows_are_shown_before_they_are_counted() -> None:
+    listing = Slow(range(ROWS))
+    view, heard = View(listing), asyncio.Event()
+    view.on_counted = heard.set
+    view.height = 40
+
+    await view.refresh()
+
+    assert view.loaded
+    assert (view.window.at(0), view.window.at(view.height - 1)) == (0, view.height - 1)
+    assert view.more
+    assert view.total < ROWS
+    listing.counts[0].set_result(ROWS)
+    await heard.wait()
+    assert (view.total, view.more) == (ROWS, False)
+    await view.refresh()  # it is counted again, and what was known stands meanwhile
+    assert (view.total, view.more) == (ROWS, False)
+
+
+async def test_the_last_row_is_reached_once_all_are_counted() -> None:
+    listing = Slow(range(ROWS))
+    view = View(listing)
+    view.height = 40
+    await view.refresh()
+    going = asyncio.ensure_future(view.reach_end())
+    await asyncio.sleep(0)
+    listing.counts[0].set_result(ROWS)
+    await going
+    assert view.cursor is not None
+    assert (view.cursor.row, view.cursor.index) == (ROWS - 1, ROWS - 1)
+
+
+async def test_a_count_of_what_was_shown_before_says_nothing_of_what_is_shown_now() -> None:
+    listing, other = Slow(range(ROWS)), Slow(range(3))
+    view = View(listing)
+    view.height = 40
+    await view.refresh()
+    view.show(other)
+    await view.refresh()
+    assert (view.total, view.more) == (3, False)  # read to their end
+    listing.counts[0].set_result(ROWS)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert view.total == 3
 
 
 class Counting(Table[tuple[int, str]]):
