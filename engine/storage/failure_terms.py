@@ -127,7 +127,9 @@ def _probes(connection: Connection, wanted: Filter) -> Iterator[Select[Any]]:
         if value is None or term == "reason":
             continue
         name, text = column_of(COLUMNS[term]), plain(str(value))
-        if term not in NAMES or not text.endswith("*"):
+        if term == "event_id":  # its index begins with the queue
+            yield ids.where(name == text, column_of("queue").in_(select(tables.failure_counts.c.queue).distinct()))
+        elif term not in NAMES or not text.endswith("*"):
             yield ids.where(name == text)
         elif len(text) > 1:
             yield ids.where(name >= text[:-1], name < text[:-1] + _LAST)

@@ -37,9 +37,11 @@ class MemoryListing(Generic[Row]):
         self._given = {key(row): index for index, row in enumerate(self._all)}
         #: Where rows stood that may be gone now.
         self._former = former or {}
-        self._rows = self._arranged()
+        self._rows = self._matching()
+        if self.order is not None:
+            self._rows.sort(key=self.place)
         self._places = [self.place(row) for row in self._rows]
-        self._by_key = {key(row): row for row in self._rows}
+        self._by_key = dict(zip(map(key, self._rows), self._rows, strict=True))
 
     def put(self, rows: Sequence[Row]) -> MemoryListing[Row]:
         """The same filter and order over other rows."""
@@ -55,7 +57,7 @@ class MemoryListing(Generic[Row]):
         if self.order is None:
             key = self._key(row)
             given = self._given.get(key)
-            return self._former.get(key, len(self._all)) - 0.5 if given is None else float(given)
+            return self._former.get(key, len(self._all)) - 0.5 if given is None else given
         return (_comparable(self._sorts[self.order[0]](row), self.order[1]), self._key(row))
 
     async def count(self) -> int:
@@ -110,10 +112,9 @@ class MemoryListing(Generic[Row]):
             former=former or self._former,
         )
 
-    def _arranged(self) -> list[Row]:
+    def _matching(self) -> list[Row]:
         words = self.filter.casefold().split()
-        rows = [row for row in self._all if self._matches(row, words)] if words else list(self._all)
-        return sorted(rows, key=self.place)
+        return [row for row in self._all if self._matches(row, words)] if words else list(self._all)
 
     def _matches(self, row: Row, words: Sequence[str]) -> bool:
         text = self._text(row).casefold()

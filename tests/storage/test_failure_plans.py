@@ -132,3 +132,10 @@ async def test_rows_that_are_skipped_are_only_counted_off(many: Database) -> Non
     """Skipped as whole rows, each would be read, and asked what became of it."""
     steps = await plans(many, lambda connection: failure_search.search(connection, Filter(), limit=5, skip=40))
     assert any(step.startswith("SCAN warren_failures USING COVERING INDEX") for step in steps), steps
+
+
+@pytest.mark.parametrize("wanted", [Filter(event_id="e-7"), Filter(event_id="e-7", queue="q1")], ids=str)
+async def test_a_failure_is_found_by_its_event_without_reading_the_rest(many: Database, wanted: Filter) -> None:
+    steps = await plans(many, lambda connection: failure_search.search(connection, wanted, limit=5))
+    assert any("warren_failures_key (queue=? AND event_id=?)" in step for step in steps), steps
+    assert [step for step in steps if step.startswith("SCAN warren_failures ")] == []
