@@ -14,6 +14,8 @@ from engine.operations.workers import WorkerState, states
 
 #: Seconds after which a queue, a dead-letter queue, and one of those that delays wait in is asked for again.
 QUEUE_PERIOD, LETTERS_PERIOD, DELAYS_PERIOD = 1.0, 3.0, 10.0
+#: And one that was not there: RabbitMQ closes the channel with that answer.
+MISSING_PERIOD = 5.0
 #: Queues asked for in one turn.
 MOST = 24
 
@@ -51,6 +53,8 @@ class Watch:
             **dict.fromkeys(letters, LETTERS_PERIOD),
             **dict.fromkeys(delays, DELAYS_PERIOD),
         }
+        for name in periods.keys() & self._missing():
+            periods[name] = max(periods[name], MISSING_PERIOD)
         due = self._rota.due(periods, now, MOST)
         if not due:
             return
@@ -61,6 +65,9 @@ class Watch:
             before = self._seen.get(name)
             self._seen[name] = Seen(now, depths.get(name), None if before is None else before.unacked)
         self._rota.asked(due, now)
+
+    def _missing(self) -> set[str]:
+        return {name for name, seen in self._seen.items() if seen.depth is None}
 
     def told(self, totals: Mapping[str, Total], now: float) -> None:
         """Take note of what was asked for over HTTP. Passive counts go on: only they tell of consumers for certain."""
