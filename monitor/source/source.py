@@ -29,7 +29,22 @@ HEAVY = (
     "engine.operations.connecting",
     "engine.operations.failures",
     "engine.operations.operator",
+    "engine.operations.projections",
     "engine.operations.totalling",
+)
+#: And what other screens need: it comes once the first picture is there, so that opening one does not wait for it.
+LATER = (
+    "engine.operations.progress",
+    "engine.operations.auditing",
+    "engine.operations.editing",
+    "engine.operations.events",
+    "engine.operations.streams",
+    "engine.operations.trace",
+    "engine.operations.redrive",
+    "engine.operations.archiving",
+    "engine.operations.replay",
+    "engine.operations.rebuilding",
+    "engine.operations.steering",
 )
 #: The part of a core that looking may take: a look that takes longer is followed by a longer pause.
 SHARE = 0.01
@@ -153,11 +168,16 @@ class Source:
         self._watch = Watch(self.settings.app)
         self.ready = True
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._import_rest())
             for link in self._links:
                 tasks.create_task(link.keep())
             tasks.create_task(self._looking(self._watch))
             tasks.create_task(self._listening(self._watch))
             tasks.create_task(self._totalling(self._watch))
+
+    async def _import_rest(self) -> None:
+        for name in LATER:  # one by one: a key that is pressed meanwhile does not wait for all of them
+            await asyncio.to_thread(_import, (name,))
 
     async def _looking(self, watch: Watch) -> None:
         """Read the database, again and again."""
