@@ -161,7 +161,7 @@ def append(connection: Connection, entries: Sequence[Entry], *, now: float) -> i
     if not entries:
         return 0
     announce(connection)
-    return run_many(connection, _INSERT, [_stored(entry, now) for entry in entries]).rowcount
+    return run_many(connection, _INSERT, [_stored(entry, now) for entry in entries])
 
 
 def append_as_guest(connection: Connection, entries: Sequence[Entry], *, now: float) -> None:

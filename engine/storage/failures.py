@@ -136,7 +136,7 @@ def add(connection: Connection, failures: Sequence[Failure]) -> int:
         return 0
     ordered = sorted(failures, key=lambda failure: failure[:4])
     rows = [_row(failure) for failure in ordered]
-    new = run_many(connection, _INSERT, rows).rowcount
+    new = run_many(connection, _INSERT, rows)
     bulk: list[tuple[Any, ...]] = []
     for failure, row in zip(ordered, rows, strict=True):
         original, key = failure.original, row[: len(_KEY)]
@@ -156,7 +156,7 @@ def _add_large(connection: Connection, failure: Failure, key: Key) -> None:
     body = failure.original.body
     (row,) = _ids(connection, [key])
     values = (row, plain(failure.traceback), dump_properties(failure.original), len(body))
-    if run_many(connection, _INSERT_ZEROS, [values]).rowcount:
+    if run_many(connection, _INSERT_ZEROS, [values]):
         blobs.write(connection, "warren_failed_messages", "body", row, body)
 
 

@@ -69,7 +69,7 @@ def forget(connection: Connection, old: Sequence[tuple[str, str, str]], before: 
     """Delete these records, unless something became of them since they were read; how many there were."""
     if not old:
         return 0
-    return run_many(connection, _DELETE, [(*one, before) for one in sorted(old)]).rowcount
+    return run_many(connection, _DELETE, [(*one, before) for one in sorted(old)])
 
 
 def gone_workers(

@@ -182,7 +182,8 @@ class Page(Screen[Any]):
         try:
             found = await self.fetch()
         except Exception as error:
-            self.monitor.failed(error)
+            if self.composed:  # else it is being taken down, and misses its widgets
+                self.monitor.failed(error)
         else:
             self.post_message(self.Fetched(self, found))
         finally:

@@ -79,6 +79,8 @@ async def test_an_event_is_published_again_under_its_id(engine: Engine, app: str
     await listen(engine, queue)
     event = await engine.publish(Step(number=1))
     assert await engine.publish_many([event]) == [event]
+    assert await engine.publish_many([]) == []
+    assert await engine.publish_many([], delay=0.1) == []
     ids = {message.message_id for _ in range(2) if (message := await engine.broker.get(queue))}
     assert ids == {event.id}
 
