@@ -129,7 +129,6 @@ class OverviewPage(Page):
         """The newest picture, the causes of failure, when dead letters came, and the projections that stand still."""
         from engine.operations import failures, projections
         from engine.operations.fleet import arrivals
-        from engine.operations.masking import masking_for
 
         database, now = self.source.database(), self.source.now()
         if self._pace.due:
@@ -138,7 +137,7 @@ class OverviewPage(Page):
                     database,
                     failures.Filter(status=failures.Status.OPEN),
                     limit=CAUSES,
-                    masking=masking_for(self.source.settings),
+                    masking=self.source.masking,
                     buckets=20,
                     span=SPAN,
                     now=now,
