@@ -12,12 +12,12 @@ from textual.app import ComposeResult
 from engine.operations.text import visible
 from monitor.audits.listing import AuditListing
 from monitor.drawing.figures import age
-from monitor.failures.message import json_line
 from monitor.failures.wording import moment
 from monitor.frame.page import Page
 from monitor.frame.split import Split
 from monitor.reading.lines import EMPTY, Line, Part, columns, line
 from monitor.reading.pager import Pager
+from monitor.reading.sections import json_line
 from monitor.table.columns import Cell, Column
 from monitor.table.table import Table
 

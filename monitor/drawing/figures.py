@@ -62,3 +62,8 @@ def latency(seconds: float | None) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f}ms"
     return f"{seconds:.1f}s" if seconds < 60 else age(seconds)
+
+
+def counted(number: int, word: str) -> str:
+    """A count with its noun: `1 message`, `1,200 messages`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

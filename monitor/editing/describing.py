@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from engine.operations.text import visible
 from monitor.bodies.difference import Line as Difference
 from monitor.bodies.difference import unified
-from monitor.failures.wording import counted, moment
+from monitor.drawing.figures import counted
+from monitor.failures.wording import moment
 from monitor.reading.lines import EMPTY, Line, Part, Role, line
 
 if TYPE_CHECKING:

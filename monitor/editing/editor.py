@@ -13,11 +13,12 @@ from textual.events import Resize
 from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
+from monitor.drawing.figures import counted
 from monitor.drawing.text import line
 from monitor.editing.area import BodyArea
 from monitor.editing.describing import change_lines, difference_lines, proposal_lines
 from monitor.editing.outside import can_suspend, edit_outside
-from monitor.failures.wording import cause, counted
+from monitor.failures.wording import cause
 from monitor.frame.page import Page
 from monitor.frame.split import WIDE
 from monitor.keys import bindings

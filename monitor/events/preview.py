@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.events.wording import top
-from monitor.failures.message import Section, body_part, headers_part, joined
+from monitor.reading.sections import Section, body_part, headers_part, joined
 
 if TYPE_CHECKING:
     from engine.operations.events import EventDetail

@@ -14,11 +14,11 @@ from engine import UsageError
 from monitor.events.page import EventActs
 from monitor.events.preview import Parts, parts
 from monitor.events.wording import top
-from monitor.failures.message import joined
 from monitor.frame.among import AmongPage
 from monitor.keys import bindings
 from monitor.reading.halves import Halves
 from monitor.reading.lines import plain
+from monitor.reading.sections import joined
 
 if TYPE_CHECKING:
     from engine.operations.events import LoggedEvent

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import UsageError
-from monitor.failures.wording import ago, counted
+from monitor.drawing.figures import counted
+from monitor.failures.wording import ago
 
 if TYPE_CHECKING:
     from engine.operations.archiving import Selection

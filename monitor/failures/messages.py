@@ -10,12 +10,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from monitor.drawing.figures import age
+from monitor.drawing.figures import age, counted
 from monitor.drawing.text import line
 from monitor.failures.listing import AGE, TERMS, FailureListing
 from monitor.failures.page import FailurePage
 from monitor.failures.preview import failure_lines, read
-from monitor.failures.wording import cause, counted, state
+from monitor.failures.wording import cause, state
 from monitor.frame.split import Split
 from monitor.reading.beside import Beside
 from monitor.source.pace import Pace

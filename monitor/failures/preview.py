@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from engine.operations.text import visible
 from monitor.drawing.charts import sparkline
-from monitor.failures.message import body_section, facts, headers_section, headline, joined, traceback_section
-from monitor.failures.wording import ago, counted, group_state
+from monitor.drawing.figures import counted
+from monitor.failures.message import body_section, facts, headers_section, headline, traceback_section
+from monitor.failures.wording import ago, group_state
 from monitor.reading.lines import EMPTY, Line, Part, columns, line
+from monitor.reading.sections import joined
 
 if TYPE_CHECKING:
     from engine.operations.failures import FailureDetail, Group
-    from monitor.failures.message import Section
+    from monitor.reading.sections import Section
     from monitor.source.source import Source
 
 

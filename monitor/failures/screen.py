@@ -11,13 +11,13 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from monitor.drawing.charts import sparkline
-from monitor.drawing.figures import age, count
+from monitor.drawing.figures import age, count, counted
 from monitor.drawing.text import line
 from monitor.failures.causes import PARTS, CauseListing
 from monitor.failures.listing import TERMS
 from monitor.failures.page import FailurePage
 from monitor.failures.preview import cause_lines, read
-from monitor.failures.wording import cause, counted, group_state
+from monitor.failures.wording import cause, group_state
 from monitor.frame.split import Split
 from monitor.reading.beside import Beside
 from monitor.source.pace import Pace

@@ -18,7 +18,6 @@ from monitor.failures.message import (
     headers_section,
     headline,
     history_section,
-    joined,
     traceback_section,
 )
 from monitor.failures.page import FailurePage
@@ -26,11 +25,13 @@ from monitor.frame.among import AmongPage
 from monitor.keys import bindings
 from monitor.reading.halves import Halves
 from monitor.reading.lines import EMPTY
+from monitor.reading.sections import joined
 
 if TYPE_CHECKING:
     from engine.operations.failures import FailureDetail, FailureRow
-    from monitor.failures.message import Moment, Section
+    from monitor.failures.message import Moment
     from monitor.reading.lines import Line
+    from monitor.reading.sections import Section
     from monitor.table.table import Table
 
 

@@ -75,8 +75,3 @@ def moment(seconds: float, now: float) -> str:
     """A time in the local zone; its date only where it is not of today."""
     local, today = time.localtime(seconds), time.localtime(now)
     return time.strftime("%H:%M:%S" if local[:3] == today[:3] else "%Y-%m-%d %H:%M:%S", local)
-
-
-def counted(number: int, word: str) -> str:
-    """A count with its noun: `1 message`, `1,200 messages`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

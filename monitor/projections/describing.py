@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.operations.text import visible
-from monitor.drawing.figures import duration, rate
-from monitor.failures.wording import counted
+from monitor.drawing.figures import counted, duration, rate
 from monitor.projections.wording import COUNTED, behind_words, shown_state, trouble
 from monitor.reading.lines import EMPTY, Line, Part, columns, line
 

@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from monitor.drawing import tones
+from monitor.drawing.figures import counted
 from monitor.drawing.text import Piece, line
-from monitor.failures.wording import counted
 from monitor.frame.split import Split
 from monitor.projections import wording
 from monitor.projections.page import ProjectionActs

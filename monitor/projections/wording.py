@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.operations.text import visible
 from monitor.drawing import tones
-from monitor.drawing.figures import UNKNOWN, age, count, duration, rate
-from monitor.failures.wording import State, counted, moment
+from monitor.drawing.figures import UNKNOWN, age, count, counted, duration, rate
+from monitor.failures.wording import State, moment
 from monitor.reading.lines import EMPTY, Line, Part, columns, line
 from monitor.table.columns import Cell, Column
 

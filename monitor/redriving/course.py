@@ -13,8 +13,8 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Input, Static
 
 from engine import BrokerUnavailable, UsageError
+from monitor.drawing.figures import counted
 from monitor.drawing.text import plain
-from monitor.failures.wording import counted
 from monitor.frame.page import Page
 from monitor.keys import bindings
 from monitor.reading.pager import Pager

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.operations.text import visible
-from monitor.drawing.figures import age, duration
+from monitor.drawing.figures import age, counted, duration
 from monitor.drawing.tones import Tone
-from monitor.failures.wording import State, counted, moment
+from monitor.failures.wording import State, moment
 from monitor.reading.lines import EMPTY, Line, Part, Role, columns, line
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.operations.text import visible
-from monitor.failures.wording import counted
+from monitor.drawing.figures import counted
 from monitor.reading.lines import EMPTY, Line, Part, Role, line
 from monitor.redriving.course import CoursePage
 

@@ -11,8 +11,8 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from monitor.drawing import tones
+from monitor.drawing.figures import counted
 from monitor.drawing.text import line
-from monitor.failures.wording import counted
 from monitor.frame.page import Page
 from monitor.replaying.plan import ReplayPage
 from monitor.table.columns import Cell, Column

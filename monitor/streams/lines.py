@@ -8,9 +8,9 @@ from engine.operations.text import visible
 from monitor.drawing.figures import age
 from monitor.editing.describing import change_lines
 from monitor.events.wording import about
-from monitor.failures.message import Section, body_part, joined
 from monitor.failures.wording import moment
 from monitor.reading.lines import Line, Part, line
+from monitor.reading.sections import Section, body_part, joined
 
 if TYPE_CHECKING:
     from engine.operations.events import EventDetail

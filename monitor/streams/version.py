@@ -10,11 +10,11 @@ from textual.binding import BindingType
 from textual.events import Resize
 
 from monitor.events.page import EventActs
-from monitor.failures.message import Section, body_part, joined
 from monitor.frame.among import AmongPage
 from monitor.keys import bindings
 from monitor.reading.halves import Halves
 from monitor.reading.lines import plain
+from monitor.reading.sections import Section, body_part, joined
 from monitor.streams.lines import Seen, head, state_sections
 from monitor.streams.reading import look
 

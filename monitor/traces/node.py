@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from monitor.failures.message import body_part, joined
 from monitor.frame.page import Page
 from monitor.keys import bindings
 from monitor.reading.lines import plain
 from monitor.reading.pager import Pager
+from monitor.reading.sections import body_part, joined
 from monitor.traces import wording
 from monitor.traces.wording import TraceRow
 

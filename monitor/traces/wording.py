@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.drawing import tones
-from monitor.drawing.figures import duration, latency
+from monitor.drawing.figures import counted, duration, latency
 from monitor.drawing.tones import Tone
-from monitor.failures.wording import counted, moment
+from monitor.failures.wording import moment
 from monitor.reading.lines import EMPTY, Line, Part, columns, line
 from monitor.table.columns import Cell, Column
 
