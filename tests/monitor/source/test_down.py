@@ -84,7 +84,7 @@ async def test_a_broker_that_is_killed_and_comes_back(tmp_path: Path, app: str, 
         await seat.see("Redrive 2 messages", "! The broker does not answer.")
         shop.come_up()
         await seat.press("enter")
-        await seat.see("▶ sending", "0 of 2 sent")  # nothing is sent to queues of which nobody knows whether they are there
+        await seat.see("▶ sending", "0 of 2 sent")  # are its queues there?
         await asyncio.to_thread(rabbit_node.start)
         await seat.see("● broker", "✓ done", "2 succeeded", patience=60)
 
