@@ -193,7 +193,7 @@ def _parts(
         .correlate(groups, parts)
         .scalar_subquery()
     )
-    rows = connection.execute(select(groups.c.value, part, number).select_from(groups.join(parts, true()))).all()
+    rows = connection.execute(select(groups.c.value, part, number).select_from(groups.join(parts, true())))
     return {(row[0], row[1]): row[2] for row in rows if row[2]}
 
 

@@ -223,7 +223,7 @@ def read(
         "until": _LAST if until is None else until,
         "size": _LAST if limit is None else limit,
     }
-    return [Stored._make(row) for row in connection.execute(_READ, parameters).all()]
+    return [Stored._make(row) for row in connection.execute(_READ, parameters)]
 
 
 def gone(stream: StreamId, version: int, back: int = 0) -> StreamArchived:

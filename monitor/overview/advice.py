@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.drawing import tones
-from monitor.drawing.figures import age, count, rate
+from monitor.drawing.figures import age, count, counted, rate
 from monitor.drawing.tones import Tone
 from monitor.failures.wording import cause
 from monitor.queues.wording import SLOW, behind
@@ -148,9 +148,8 @@ def _projections(stopped: Sequence[Checkpoint], app: str) -> Iterator[Advice]:
 
 
 def _praise(fleet: Fleet) -> Advice:
-    alive = sum(worker.alive for worker in fleet.workers)
-    workers = "1 worker" if alive == 1 else f"{alive} workers"
-    return Advice("well", "good", f"All is well: {len(fleet.queues)} queues, {workers}, nothing has failed.")
+    queues, workers = counted(len(fleet.queues), "queue"), counted(sum(each.alive for each in fleet.workers), "worker")
+    return Advice("well", "good", f"All is well: {queues}, {workers}, nothing has failed.")
 
 
 def _waiting(number: int) -> str:

@@ -46,3 +46,8 @@ async def test_the_number_of_the_screen_leads_back_to_its_list_but_never_loses_w
         await seat.press("ctrl+g", "3")
         await seat.pilot.pause()
         await seat.see("Edit #1", "Changes")
+
+
+async def test_where_nothing_is_wrong_it_says_so(shop: Shop) -> None:
+    async with seated(shop.settings) as seat:
+        await seat.see("All is well: 1 queue, 1 worker, nothing has failed.")
