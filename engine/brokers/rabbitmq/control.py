@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import contextlib
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any
 
-from aiormq.abc import AbstractChannel
 from aiormq.exceptions import AMQPError
 
 from engine.brokers.base import Depth
 from engine.brokers.rabbitmq.calls import RESTART_HINT, call, closed_error
 from engine.brokers.rabbitmq.content import GetSink
+from engine.brokers.rabbitmq.counting import CHUNK, CountSink, count
 from engine.brokers.rabbitmq.declare import Step, check_name, declare_steps, run_steps
 from engine.brokers.rabbitmq.link import Channel, Link
 from engine.brokers.rabbitmq.tap import Sink
@@ -82,9 +83,20 @@ class Control:
 
     async def depths(self, queues: Sequence[str]) -> dict[str, Depth | None]:
         """Asked anew from the broker each time."""
-        depths: dict[str, Depth | None] = {}
         for queue in queues:
-            depths[queue] = await self._depth(queue)
+            check_name("queue", queue)
+        depths: dict[str, Depth | None] = {}
+        at, size = 0, CHUNK
+        while at < len(queues):
+            chunk = queues[at : at + size]
+            found = await self._count(chunk)
+            depths.update(zip(chunk, found, strict=False))
+            at += len(found)
+            size = min(size * 2, CHUNK)
+            if len(found) < len(chunk):
+                depths[queues[at]] = None
+                at += 1
+                size = 1  # what is asked behind a missing queue is asked in vain, and its neighbours often miss too
         return depths
 
     async def has_exchange(self, name: str) -> bool:
@@ -104,9 +116,7 @@ class Control:
         async with self._turn:
             channel = await self._open()
             sink = GetSink()
-            channel.attach(sink)
-            try:
-                self._sink = sink
+            with self._hearing(channel, sink):
                 await self._ask(f"getting from {queue}", _get, queue)
                 if sink.message is None or not sink.tag:
                     return None
@@ -114,10 +124,6 @@ class Control:
                 message = sink.message
                 message.headers = {name: value for name, value in message.headers.items() if name != DELIVERY_COUNT}
                 return message
-            finally:
-                self._sink = Sink()
-                if self._channel is channel and channel.number in channel.line.tap.sinks:
-                    channel.attach(self._sink)
 
     async def delete_queue(self, queue: str) -> int:
         """Delete it with what is in it; how many messages were ready, 0 when it was not there."""
@@ -137,14 +143,26 @@ class Control:
         if channel is not None:
             await channel.close()
 
-    async def _depth(self, queue: str) -> Depth | None:
-        check_name("queue", queue)
+    async def _count(self, queues: Sequence[str]) -> list[Depth]:
+        """The depths up to the first queue that is missing."""
         async with self._turn:
-            try:
-                answer = await self._ask(f"reading the depth of {queue}", _passive_queue, queue)
-            except QueueMissing:
-                return None
-            return Depth(answer.message_count or 0, answer.consumer_count or 0)
+            channel = await self._open()
+            sink = CountSink(len(queues))
+            with self._hearing(channel, sink), contextlib.suppress(QueueMissing):
+                await self._ask(f"reading the depth of {queues[0]}", count, queues, self._timeout)
+            return sink.depths
+
+    @contextlib.contextmanager
+    def _hearing(self, channel: Channel, sink: Sink) -> Iterator[None]:
+        """Let the sink hear the channel for a while."""
+        self._sink = sink
+        channel.attach(sink)
+        try:
+            yield
+        finally:
+            self._sink = Sink()
+            if self._channel is channel and channel.number in channel.line.tap.sinks:
+                channel.attach(self._sink)
 
     async def _open(self) -> Channel:
         channel = self._channel
@@ -155,12 +173,12 @@ class Control:
             channel.attach(self._sink)
         return channel
 
-    async def _ask(self, doing: str, question: Any, argument: Any) -> Any:
+    async def _ask(self, doing: str, question: Any, *about: Any) -> Any:
         """Ask on the channel; raises what it means that the broker closed it."""
         channel = await self._open()
         sink = self._sink
         try:
-            return await call(doing, question(channel.amqp, argument), self._timeout)
+            return await call(doing, question(channel, *about), self._timeout)
         except asyncio.CancelledError:
             self._channel = None  # aiormq closes a channel whose call was given up
             raise
@@ -174,25 +192,21 @@ class Control:
             raise BrokerUnavailable(f"The connection to RabbitMQ was lost while {doing}.", hint=RESTART_HINT) from None
 
 
-def _passive_exchange(channel: AbstractChannel, name: str) -> Awaitable[Any]:
-    return channel.exchange_declare(name, passive=True)
+def _passive_exchange(channel: Channel, name: str) -> Awaitable[Any]:
+    return channel.amqp.exchange_declare(name, passive=True)
 
 
-def _passive_queue(channel: AbstractChannel, name: str) -> Awaitable[Any]:
-    return channel.queue_declare(name, passive=True)
+def _get(channel: Channel, queue: str) -> Awaitable[Any]:
+    return channel.amqp.basic_get(queue)
 
 
-def _get(channel: AbstractChannel, queue: str) -> Awaitable[Any]:
-    return channel.basic_get(queue)
+def _ack(channel: Channel, tag: int) -> Awaitable[Any]:
+    return channel.amqp.basic_ack(tag)
 
 
-def _ack(channel: AbstractChannel, tag: int) -> Awaitable[Any]:
-    return channel.basic_ack(tag)
+def _delete(channel: Channel, queue: str) -> Awaitable[Any]:
+    return channel.amqp.queue_delete(queue, if_unused=False, if_empty=False)
 
 
-def _delete(channel: AbstractChannel, queue: str) -> Awaitable[Any]:
-    return channel.queue_delete(queue, if_unused=False, if_empty=False)
-
-
-def _delete_exchange(channel: AbstractChannel, exchange: str) -> Awaitable[Any]:
-    return channel.exchange_delete(exchange, if_unused=False)
+def _delete_exchange(channel: Channel, exchange: str) -> Awaitable[Any]:
+    return channel.amqp.exchange_delete(exchange, if_unused=False)

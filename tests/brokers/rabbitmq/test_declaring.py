@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from engine.brokers.base import Depth
 from engine.brokers.rabbitmq.broker import RabbitBroker
 from engine.errors import AccessRefused, ConfigurationError, QueueMissing, TopologyMismatch
 from engine.model.topology import Binding, Exchange, Queue, Topology
@@ -88,3 +91,41 @@ async def test_differences_change_nothing(broker: RabbitBroker, app: str) -> Non
     found = [(each.kind, each.problem) for each in await broker.differences(wanted)]
     assert found == [("exchange", "missing"), ("queue", "missing")]
     assert await broker.depths([app]) == {app: None}
+
+
+async def test_depths_of_many_queues_some_of_which_are_missing(
+    broker: RabbitBroker, leftovers: Leftovers, app: str
+) -> None:
+    """They are asked for together, and a missing one closes the channel in the midst of the others."""
+    names = [f"{app}.{number:03}" for number in range(200)]
+    missing = {0, 1, 2, 70, 128, 130, 199}
+    there = [name for number, name in enumerate(names) if number not in missing]
+    leftovers.queues(*there)
+    await broker.declare(Topology(queues=tuple(Queue(name, {}) for name in there)))
+    filled = there[5::40]
+    for index, name in enumerate(filled):
+        await broker.publish([to(name)] * (index + 1))
+    wanted = {name: Depth(0, 0) if name in there else None for name in names}
+    wanted |= {name: Depth(index + 1, 0) for index, name in enumerate(filled)}
+    assert await broker.depths(names) == wanted
+    twice = [there[0], names[0], there[0], filled[0], names[0]]
+    assert await broker.depths(twice) == {there[0]: Depth(0, 0), names[0]: None, filled[0]: Depth(1, 0)}
+
+
+async def test_many_who_ask_at_once_are_each_answered(broker: RabbitBroker, make_queue: MakeQueue, app: str) -> None:
+    """Also while others give up in the midst of it."""
+    one, other = await make_queue("one"), await make_queue("other")
+    await broker.publish([to(other)] * 3)
+
+    async def asks(number: int) -> dict[str, Depth | None]:
+        return await broker.depths([one, other] if number % 2 else [other, f"{app}.missing", one])
+
+    for turn in range(5):
+        tasks = [asyncio.create_task(asks(number)) for number in range(12)]
+        await asyncio.sleep(0.001 * turn)
+        tasks[2].cancel()
+        tasks[5].cancel()
+        for number, found in enumerate(await asyncio.gather(*tasks, return_exceptions=True)):
+            if number in (2, 5) and isinstance(found, asyncio.CancelledError):
+                continue
+            assert found == {one: Depth(0, 0), other: Depth(3, 0)} | ({} if number % 2 else {f"{app}.missing": None})
