@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 
 from engine.errors import DecodingError
@@ -32,6 +32,8 @@ FIELDS: Final = (
 #: Stands in for a secret, given what it is.
 Hide: TypeAlias = Callable[[Any], str]
 
+#: Characters of a text whose masking is remembered.
+SHORT: Final = 512
 #: Characters of a text that are searched at once: nobody else runs meanwhile.
 _CHUNK = 16 * 1024
 _SPACE = re.compile(r"\s")
@@ -60,6 +62,8 @@ class Masking:
             labelled(self._names),
         )
         self._secret = lru_cache(maxsize=4096)(self._names_one)
+        #: The same rows are shown again and again.
+        self._short = lru_cache(maxsize=4096)(partial(self._chunk, hide=_mask))
 
     def is_secret(self, *path: str) -> bool:
         """Whether a field of this name is one, seen together with the name of what it stands in."""
@@ -69,6 +73,8 @@ class Masking:
         """A text, with what looks like a secret hidden."""
         if not self.on or not text:
             return text
+        if hide is _mask and len(text) <= SHORT:
+            return self._short(text)
         return "".join(self._chunk(chunk, hide) for chunk in _chunks(text))
 
     def value(self, value: Any, hide: Hide = _mask) -> Any:

@@ -10,17 +10,22 @@ from typing import Any, Final
 class Pattern:
     """A regular expression that finds secrets: its first group that took part, else all it found.
 
-    `check` has the last word on what was found.
+    `check` has the last word on what was found. A text without any of `signs` holds none, which is quickly seen.
     """
 
-    __slots__ = ("_check", "_expression")
+    __slots__ = ("_check", "_expression", "_signs")
 
-    def __init__(self, expression: re.Pattern[str], check: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self, expression: re.Pattern[str], check: Callable[[str], bool] | None = None, *, signs: tuple[str, ...] = ()
+    ) -> None:
         self._expression = expression
         self._check = check
+        self._signs = signs
 
     def hide(self, text: str, hide: Callable[[Any], str]) -> str:
         """The text with what is found hidden."""
+        if self._signs and not any(sign in text for sign in self._signs):
+            return text
 
         def instead(found: re.Match[str]) -> str:
             group = found.lastindex or 0
@@ -49,12 +54,15 @@ def mod_97(iban: str) -> bool:
 
 #: Secrets that are known by their form.
 PATTERNS: Final = (
-    Pattern(re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.+?)(?:-----END|\Z)", re.DOTALL)),
-    Pattern(re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]*:([^\s/@]+)@", re.IGNORECASE)),
+    Pattern(re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.+?)(?:-----END|\Z)", re.DOTALL), signs=("PRIVATE KEY",)),
+    Pattern(re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]*:([^\s/@]+)@", re.IGNORECASE), signs=("://",)),
     Pattern(re.compile(r"\b(?:Bearer|Basic)\s+([A-Za-z0-9._~+/-]{8,}=*)", re.IGNORECASE)),
-    Pattern(re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*")),
-    Pattern(re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
-    Pattern(re.compile(r"\b(?:sk|rk|pk)_(?:live|test)_\w{10,}|\bgh[oprsu]_\w{30,}|\bxox[abeprs]-[\w-]{10,}")),
+    Pattern(re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*"), signs=("eyJ",)),
+    Pattern(re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), signs=("AKIA", "ASIA")),
+    Pattern(
+        re.compile(r"\b(?:sk|rk|pk)_(?:live|test)_\w{10,}|\bgh[oprsu]_\w{30,}|\bxox[abeprs]-[\w-]{10,}"),
+        signs=("_", "xox"),
+    ),
     # Card numbers by the first digits of those who issue them: a number of milliseconds is none.
     Pattern(
         re.compile(
@@ -78,5 +86,6 @@ def labelled(names: Iterable[tuple[str, ...]]) -> Pattern:
             rf"(?<![^\W_])(?:{'|'.join(words)})s?(?:[_-]\w{{1,20}})?[\"']?\s{{0,3}}[:=]\s{{0,3}}"
             r"(?:\"((?:[^\"\\]|\\.)+)\"|'([^']+)'|((?:Bearer |Basic )?[^\s,;&\"'{}\[\]()<>]+))",
             re.IGNORECASE,
-        )
+        ),
+        signs=(":", "="),
     )

@@ -15,6 +15,7 @@ from engine.model import json_text
 from engine.model.difference import difference
 from engine.model.masking import MASK, UNMASKED, Masking
 from engine.model.placeholders import Placeholders
+from engine.model.secrets import PATTERNS, Pattern, labelled
 from tests.model.test_json_text import TEXTS, VALUES
 
 MASKING = Masking()
@@ -44,22 +45,23 @@ def test_all_within_a_secret_is_one() -> None:
     assert MASKING.value(value) == {"credentials": [{"user": MASK, "n": MASK, "none": None, "yes": True, "empty": ""}]}
 
 
-@pytest.mark.parametrize(
-    ("text", "secret"),
-    [
-        ("401 for password=hunter2, giving up", "hunter2"),
-        ('sent {"api_key": "k-1 2"}', "k-1 2"),
-        ("Authorization: Bearer abcdef123456", "Bearer abcdef123456"),
-        ("got bearer abcdef123456.x", "abcdef123456.x"),
-        ("cannot reach postgresql://shop:s3cret@db/shop", "s3cret"),
-        ("eyJhbGciOiJI.eyJzdWIiOiIx.c2ln was refused", "eyJhbGciOiJI.eyJzdWIiOiIx.c2ln"),
-        ("card 4111 1111 1111 1111 declined", "4111 1111 1111 1111"),
-        ("card 378282246310005 declined", "378282246310005"),
-        ("DE89 3704 0044 0532 0130 00 is blocked", "DE89 3704 0044 0532 0130 00"),
-        ("key AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
-        ("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----", "\nabc\n"),
-    ],
-)
+#: Texts, each with the secret in it.
+FORMS = [
+    ("401 for password=hunter2, giving up", "hunter2"),
+    ('sent {"api_key": "k-1 2"}', "k-1 2"),
+    ("Authorization: Bearer abcdef123456", "Bearer abcdef123456"),
+    ("got bearer abcdef123456.x", "abcdef123456.x"),
+    ("cannot reach postgresql://shop:s3cret@db/shop", "s3cret"),
+    ("eyJhbGciOiJI.eyJzdWIiOiIx.c2ln was refused", "eyJhbGciOiJI.eyJzdWIiOiIx.c2ln"),
+    ("card 4111 1111 1111 1111 declined", "4111 1111 1111 1111"),
+    ("card 378282246310005 declined", "378282246310005"),
+    ("DE89 3704 0044 0532 0130 00 is blocked", "DE89 3704 0044 0532 0130 00"),
+    ("key AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
+    ("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----", "\nabc\n"),
+]
+
+
+@pytest.mark.parametrize(("text", "secret"), FORMS)
 def test_forms_of_secrets(text: str, secret: str) -> None:
     assert MASKING.text(text) == text.replace(secret, MASK)
     assert secret not in MASKING.value({"note": text})["note"]
@@ -79,6 +81,23 @@ def test_forms_of_secrets(text: str, secret: str) -> None:
 )
 def test_texts_without_secrets_stay(text: str) -> None:
     assert MASKING.text(text) == text
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from([text for text, _ in FORMS]),
+            st.text("eyJ._-:/=@ AKISxobsk4111PRIVATE KEY1", max_size=30),
+            st.sampled_from(["sk_live_", "ghp_", "xoxb-", "token", "password", "://", "\n", '"']),
+        ),
+        max_size=6,
+    ).map("".join)
+)
+def test_no_pattern_passes_over_a_text_that_it_finds_something_in(text: str) -> None:
+    """The signs of a pattern tell only of texts in which its expression finds nothing."""
+    for pattern in (*PATTERNS, labelled([("password",), ("api", "key"), ("token",)])):
+        plain = Pattern(pattern._expression, pattern._check)
+        assert pattern.hide(text, lambda _: MASK) == plain.hide(text, lambda _: MASK)
 
 
 def test_settings_add_and_take_away() -> None:
