@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 from engine.model.stats import HandlerStats
@@ -44,9 +45,12 @@ class Point(NamedTuple):
 
     at: float
     arrived: float
-    left: int
-    handled: int
-    failed: int
+    left: float
+    handled: float
+    failed: float
+
+
+_time, _arrived = attrgetter("at"), attrgetter("arrived")
 
 
 class Meter:
@@ -54,6 +58,8 @@ class Meter:
 
     def __init__(self) -> None:
         self._points: deque[Point] = deque()
+        #: The steps that were asked for last, by the place of what was counted.
+        self._known: dict[int, tuple[tuple[int, int, float, int], Sequence[float]]] = {}
         self._before: dict[str, HandlerStats] | None = None
         self._first_waiting: int | None = None
         self._waiting: int | None = None
@@ -114,20 +120,44 @@ class Meter:
         gone = self._points[-1].left - (self._first_waiting or 0)
         if gone < 0:  # not even those that waited at first have left
             return Age(now - self._points[0].at, at_least=True)
-        arrivals = [point.arrived for point in self._points]
-        place = bisect_left(arrivals, gone + 1e-9)
-        return Age(max(now - self._points[min(place, len(arrivals) - 1)].at, 0.0))
+        place = bisect_left(self._points, gone + 1e-9, key=_arrived)
+        return Age(max(now - self._points[min(place, len(self._points) - 1)].at, 0.0))
 
     def series(self, what: str, now: float, step: float, count: int) -> list[float]:
-        """Rates of the last `count` steps of `step` seconds, the newest last; what was not seen is 0."""
-        points = list(self._points)
-        if not points:
+        """Rates of `count` steps of `step` seconds, the newest last; what was not seen is 0.
+
+        The newest is of the last `step` seconds; those before it begin at multiples of `step`, so that they stay
+        what they are while time goes on.
+        """
+        if not self._points:
             return [0.0] * count
         place = Point._fields.index(what)
-        times = [point.at for point in points]
-        edges = [now - step * back for back in range(count, -1, -1)]
-        totals = [_at(times, points, place, edge) for edge in edges]
-        return [max(after - before, 0.0) / step for before, after in pairwise(totals)]
+        newest = self._point(now)[place] - self._point(now - step)[place]
+        return [*self._steps(place, math.floor(now / step), step, count - 1), max(newest, 0.0) / step]
+
+    def _steps(self, place: int, last: int, step: float, count: int) -> Sequence[float]:
+        """Rates of so many steps, which end with the one before `last`."""
+        asked = (place, last, step, count)
+        known = self._known.get(place)
+        if known is not None and known[0] == asked:
+            return known[1]
+        totals = [self._point(number * step)[place] for number in range(last - count, last + 1)]
+        rates = [max(after - before, 0.0) / step for before, after in pairwise(totals)]
+        if last * step <= self._points[-1].at:  # no later sample changes them
+            self._known[place] = asked, rates
+        return rates
+
+    def _point(self, when: float) -> Point:
+        """What was counted until a moment; between two samples it is on the straight line."""
+        points = self._points
+        after = bisect_left(points, when, key=_time)
+        if after == 0:
+            return points[0]
+        if after == len(points):
+            return points[-1]
+        first, last = points[after - 1], points[after]
+        part = (when - first.at) / (last.at - first.at)
+        return Point(*(before + (then - before) * part for before, then in zip(first, last, strict=True)))
 
 
 def lag(waiting: int | None, left: float | None) -> float | None:
@@ -148,15 +178,3 @@ def _grown(before: HandlerStats | None, now: HandlerStats) -> tuple[int, int, in
 
 def _left(stats: HandlerStats) -> int:
     return stats.handled + stats.dead + stats.retried + stats.duplicates + stats.stale + stats.parked
-
-
-def _at(times: Sequence[float], points: Sequence[Point], place: int, when: float) -> float:
-    """A count at a moment, in between on the straight line."""
-    after = bisect_left(times, when)
-    if after == 0:
-        return float(points[0][place])
-    if after == len(times):
-        return float(points[-1][place])
-    first, last = points[after - 1], points[after]
-    part = (when - first.at) / (last.at - first.at)
-    return float(first[place] + (last[place] - first[place]) * part)
