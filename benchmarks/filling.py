@@ -23,6 +23,8 @@ GROUP = 100
 BASE = 10_000
 #: Events of the one trace, as many as a trace reads.
 EVENTS = 2000
+#: Handlers that have a queue each.
+HANDLERS = 20
 #: When the last failures came, in seconds since the epoch.
 NOW = 1_790_000_000.0
 #: The time in which all of them came, in seconds.
@@ -39,6 +41,11 @@ _FIELDS = (
     "INSERT INTO warren_failure_fields (leaf, failure_id)"
     " SELECT leaf, failure_id + :ids FROM warren_failure_fields WHERE failure_id <= :base"
 )
+
+
+def queue_names(app: str) -> list[str]:
+    """The queues of the handlers that failed."""
+    return [f"{app}.orders.h{number}" for number in range(HANDLERS)]
 
 
 async def fill(url: str, number: int, until: float = NOW) -> float:
@@ -60,9 +67,7 @@ async def fill(url: str, number: int, until: float = NOW) -> float:
 
 async def furnish(url: str, app: str, until: float) -> int:
     """Add what a fleet has besides: queues of the app, a trace of `EVENTS` events, a failure of 1 MiB, whose id it is."""
-    queues = [
-        DeclaredQueue(f"{app}.orders.h{number}", app, f"h{number}", ("order.#",), until, until) for number in range(20)
-    ]
+    queues = [DeclaredQueue(name, app, name.rsplit(".", 1)[1], ("order.#",), until, until) for name in queue_names(app)]
     lines = [{"sku": f"s{number}", "n": number} for number in range(36_000)]
     body = json.dumps({"eventType": "order.placed", "eventId": "large", "data": {"lines": lines}}).encode()
     large = failure(0, until, random.Random(7))._replace(
@@ -89,7 +94,7 @@ def _events(app: str, until: float) -> list[Entry]:
             aggregate_id=None,
             version=None,
             origin=Origin.EMITTED,
-            queue=f"{app}.orders.h{number % 20}" if number else "",
+            queue=f"{app}.orders.h{number % HANDLERS}" if number else "",
             source=app,
             correlation_id="traced",
             causation_id=f"traced-{(number - 1) // 4}" if number else None,
@@ -143,7 +148,7 @@ def _copy(connection: Connection, copies: int) -> None:
 
 def failure(number: int, arrived: float, chance: random.Random) -> Failure:
     """The failure of this number: of 20 handlers, 50 exceptions, 100 causes."""
-    handler, exception = f"h{number % 20}", f"Exc{number % 50}"
+    handler, exception = f"h{number % HANDLERS}", f"Exc{number % 50}"
     event_id = f"0189-{number:08}"
     data = {"order_id": f"o-{number}", "customer": f"c{number % 1000}", "total": number / 100, "currency": "EUR"}
     body = json.dumps(

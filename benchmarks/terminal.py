@@ -20,14 +20,19 @@ PATIENCE = 30.0
 
 
 class Terminal:
-    """`warren` with these arguments in a pseudo-terminal of so many columns and lines; end it with `close`."""
+    """`warren`, or another module, with these arguments in a pseudo-terminal of so many columns and lines.
 
-    def __init__(self, arguments: Sequence[str], columns: int = 120, lines: int = 40) -> None:
+    End it with `close`.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], columns: int = 120, lines: int = 40, *, module: str = "engine.cli"
+    ) -> None:
         self.begun = time.perf_counter()
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
             os.environ["TERM"] = "xterm-256color"
-            os.execv(sys.executable, [sys.executable, "-m", "engine.cli", *arguments])
+            os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def until(self, text: str) -> float:

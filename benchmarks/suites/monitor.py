@@ -7,13 +7,16 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from benchmarks.filling import fill_in_bulk, furnish
+from benchmarks.filling import fill_in_bulk, furnish, queue_names
 from benchmarks.table import against, contest, table
 from benchmarks.terminal import Terminal
+from engine.brokers import open_broker
+from engine.brokers.base import Broker
+from engine.model.topology import Route, delay_topology, handler_topology, merge
 
 #: Failures in the databases that are watched.
 NUMBERS = (100_000, 1_000_000)
@@ -31,17 +34,61 @@ def monitor(url: str, runs: int, count: int) -> None:
             database, now = f"sqlite:///{Path(folder).resolve()}/warren.db", time.time()
             asyncio.run(fill_in_bulk(database, number, now))
             large = asyncio.run(furnish(database, APP, now))
-            rows = [*_painting(database, folder, max(runs, 5)), *_typing(database, folder)]
-            found = contest(
-                "contestants.watching", database, url or f"embedded://{folder}/broker.db", APP, "traced", str(large)
-            )
+            rows = [*_yardstick(), *_painting(database, folder, max(runs, 5)), *_typing(database, folder)]
+            broker = url or f"embedded://{folder}/broker.db"
+            with standing(broker):
+                found = contest("contestants.watching", database, broker, APP, "traced", str(large))
             table(
                 f"The monitor over {number:,} failures, milliseconds unless said otherwise", [*rows, *_figures(found)]
             )
 
 
+@contextmanager
+def standing(url: str) -> Iterator[None]:
+    """The queues that the database speaks of, on the broker while this lasts."""
+    routes = [Route(name, f"{APP}.events", ["order.#"]) for name in queue_names(APP)]
+    topology = merge(handler_topology(APP, routes), delay_topology(APP))
+
+    async def declare(broker: Broker) -> None:
+        await broker.declare(topology)
+
+    async def delete(broker: Broker) -> None:
+        for queue in topology.queues:
+            await broker.delete_queue(queue.name)
+        for exchange in topology.exchanges:
+            await broker.delete_exchange(exchange.name)
+
+    asyncio.run(_connected(url, declare))
+    try:
+        yield
+    finally:
+        asyncio.run(_connected(url, delete))
+
+
+async def _connected(url: str, work: Callable[[Broker], Awaitable[None]]) -> None:
+    broker = open_broker(url, app=APP)
+    await broker.connect()
+    try:
+        await work(broker)
+    finally:
+        await broker.close()
+
+
 def _started(database: str, folder: str) -> Terminal:
     return Terminal(["monitor", "--read-only", "--database", database, "--broker", f"embedded://{folder}/broker.db"])
+
+
+def _yardstick() -> list[tuple[str, str]]:
+    """What a bare dashboard takes, as the machine is at this moment: the targets are absolute, the machine is not."""
+    taken = []
+    for _ in range(3):
+        with closing(Terminal([], module="benchmarks.contestants.dashboard")) as terminal:
+            taken.append(terminal.until("Dashboard"))
+    share = contest("contestants.dashboard", "rest")["share"]
+    return [
+        ("first paint of a bare Textual app", f"{statistics.median(taken):.2f}"),
+        ("% of a core: a bare Textual app", f"{share:.2f}"),
+    ]
 
 
 def _painting(database: str, folder: str, runs: int) -> list[tuple[str, str]]:
