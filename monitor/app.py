@@ -163,6 +163,7 @@ class Monitor(App[None], inherit_bindings=False):
         if not self.source.held:
             self.source.refresh()
         if self.page is not None:
+            self.page.tick()
             self.page.pulse()
 
     def tell(self, text: str, tone: Tone = "", *, title: str = "") -> None:

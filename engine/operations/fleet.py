@@ -13,9 +13,7 @@ from engine.model.topology import dlq_name, due_name
 from engine.operations.pausing import Shut
 from engine.operations.workers import WorkerState
 from engine.runtime.strangers import crowded
-from engine.storage import arrivals as storage_arrivals
 from engine.storage import failure_search, outbox, pauses, workers
-from engine.storage.database import Database
 from engine.storage.failures import Status
 from engine.storage.pauses import OpenCircuit, Pause
 from engine.storage.workers import DeclaredQueue, Stats, Worker
@@ -121,11 +119,6 @@ def read_facts(connection: Connection, app: str, now: float) -> Facts:
     )
 
 
-async def arrivals(database: Database, span: float, parts: int, now: float) -> list[int]:
-    """How many dead letters came in each of `parts` equal parts of the last `span` seconds, the newest last."""
-    return await database.read(lambda connection: storage_arrivals.arrivals(connection, now - span, now, parts))
-
-
 def broker_queues(app: str, declared: Sequence[DeclaredQueue]) -> tuple[list[str], list[str], list[str]]:
     """The names to ask a broker for: the queues, their dead-letter queues, and those that delays wait in."""
     names = [queue.queue for queue in declared]
@@ -148,8 +141,9 @@ class Meters:
         names = {queue.queue for queue in facts.declared}
         self.queues = {name: self.queues.get(name) or Meter() for name in sorted(names)}
         waiting_in_all: int | None = 0
+        stats = _by_queue(facts.stats)
         for name, meter in self.queues.items():
-            mine = [one for one in facts.stats if one.queue == name]
+            mine = stats.get(name, ())
             waiting = _waiting(seen.get(name), mine)  # both fresh, which what HTTP says is not
             waiting_in_all = None if waiting is None or waiting_in_all is None else waiting_in_all + waiting
             counted = max((one.updated for one in mine), default=facts.at)
@@ -168,9 +162,10 @@ def picture(
     _, _, delays = broker_queues(app, facts.declared)
     waits = [seen[name] for name in delays if name in seen]
     total = meters.all
+    stats = _by_queue([one for one in facts.stats if one.worker in living])
     return Fleet(
         facts.at,
-        [_figures(queue, facts, known, seen, meters, now) for queue in facts.declared],
+        [_figures(each, stats.get(each.queue, ()), facts, known, seen, meters, now) for each in facts.declared],
         alive,
         sum(one.depth.ready for one in waits if one.depth is not None) if waits else None,
         facts.outbox,
@@ -181,6 +176,7 @@ def picture(
 
 def _figures(
     queue: DeclaredQueue,
+    stats: Sequence[Stats],
     facts: Facts,
     known: Sequence[Worker],
     seen: Mapping[str, Seen],
@@ -190,9 +186,7 @@ def _figures(
     name = queue.queue
     told, letters = seen.get(name), seen.get(dlq_name(name))
     depth = None if told is None else told.depth
-    living = {worker.id for worker in known}
-    mine = [one for one in facts.stats if one.queue == name and one.worker in living]
-    in_hand = sum(one.counts.in_flight for one in mine)
+    in_hand = sum(one.counts.in_flight for one in stats)
     unacked = in_hand if told is None or told.unacked is None else told.unacked
     meter = meters.queues.get(name) or Meter()
     rates = meter.rates()
@@ -229,6 +223,13 @@ def with_partitions(seen: Mapping[str, Seen], partitions: Iterable[str]) -> Mapp
         depth = own.depth._replace(ready=own.depth.ready + one.depth.ready)
         whole[partitioned(name)] = Seen(own.at, depth, unacked)
     return whole
+
+
+def _by_queue(stats: Iterable[Stats]) -> dict[str, list[Stats]]:
+    found: dict[str, list[Stats]] = {}
+    for one in stats:
+        found.setdefault(one.queue, []).append(one)
+    return found
 
 
 def _waiting(seen: Seen | None, stats: Sequence[Stats]) -> int | None:

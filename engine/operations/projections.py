@@ -32,7 +32,6 @@ __all__ = (
     "pause",
     "resume",
     "skip",
-    "stopped",
 )
 
 RUNNING, FAILING, UNATTENDED, OUTDATED = "running", "failing", "unattended", "outdated"
@@ -124,12 +123,6 @@ async def list_projections(
         if own is not None:
             await own.close()
     return found
-
-
-async def stopped(database: Database, app: str) -> list[Checkpoint]:
-    """The copies of projections that stand at an event which fails, by name; quick, for who looks often."""
-    rows = await database.read(lambda connection: projections.fetch(connection, app))
-    return [row for row in rows if row.failing]
 
 
 def find(states: Sequence[ProjectionState], name: str, app: str) -> ProjectionState:

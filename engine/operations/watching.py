@@ -17,7 +17,7 @@ QUEUE_PERIOD, LETTERS_PERIOD, DELAYS_PERIOD = 1.0, 3.0, 10.0
 #: And one that was not there: RabbitMQ closes the channel with that answer.
 MISSING_PERIOD = 5.0
 #: Queues asked for in one turn.
-MOST = 24
+MOST = 48
 
 
 class Watch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 #: Eighths of a cell, from nothing to full.
@@ -16,7 +17,8 @@ def fit(values: Sequence[float], width: int) -> list[float]:
     return [0.0] * (width - len(newest)) + [float(value) for value in newest]
 
 
-def sparkline(values: Sequence[float], width: int, *, top: float | None = None) -> str:
+@lru_cache(maxsize=4096)
+def sparkline(values: tuple[float, ...], width: int, *, top: float | None = None) -> str:
     """A line of blocks, the newest at the right. `top` is what a full block stands for, by default the largest.
 
     What is above zero is never drawn as nothing.

@@ -64,6 +64,6 @@ def latency(seconds: float | None) -> str:
     return f"{seconds:.1f}s" if seconds < 60 else age(seconds)
 
 
-def counted(number: int, word: str) -> str:
-    """A count with its noun: `1 message`, `1,200 messages`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+def counted(number: int, word: str, *, more: bool = False) -> str:
+    """A count with its noun: `1 message`, `1,200 messages`, and where there are `more`: `300+ messages`."""
+    return f"{number:,}{'+' * more} {word}{'' if number == 1 and not more else 's'}"

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Static
 
 from monitor.drawing import tones
 from monitor.drawing.figures import rate
-from monitor.drawing.text import line
 from monitor.events.listing import EventListing, parsed
 from monitor.events.page import EventActs
 from monitor.events.preview import event_lines
 from monitor.events.wording import table_columns
+from monitor.frame.saying import Saying
 from monitor.frame.split import Split
 from monitor.reading.beside import Beside
 from monitor.table.table import Table
@@ -47,7 +46,7 @@ class EventsPage(EventActs):
 
     def body(self) -> ComposeResult:
         """A line that says how it stands, the events, and beside them the one under the cursor."""
-        yield Static("", classes="events--summary", markup=False)
+        yield Saying(classes="events--summary")
         table: Table[LoggedEvent] = Table(
             table_columns(self.source.now),
             EventListing(self.source),
@@ -101,7 +100,7 @@ class EventsPage(EventActs):
                 from engine.operations.event_filtering import SEARCHED
 
                 pieces.append((f"   text in bodies: the newest {SEARCHED:,} only", "warn"))
-        self.query_one(".events--summary", Static).update(line(*pieces), layout=False)
+        self.query_one(".events--summary", Saying).say(*pieces)
 
     @property
     def _key(self) -> str:

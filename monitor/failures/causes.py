@@ -9,6 +9,7 @@ from monitor.failures.listing import parsed
 from monitor.table.loaded import LoadedListing
 
 if TYPE_CHECKING:
+    from engine.operations.failing import Causes
     from engine.operations.failures import Group
     from monitor.source.source import Source
 
@@ -34,21 +35,21 @@ class CauseListing(LoadedListing["Group"]):
     def __init__(self, source: Source, *, filter: str = "", order: tuple[str, bool] | None = None) -> None:
         super().__init__(filter=filter, order=order)
         self._source = source
+        self._causes: Causes | None = None
         parsed(source, filter)
 
     async def read(self) -> Sequence[Group]:
         """The largest causes."""
-        from engine.operations import failures
+        if self._causes is None:
+            from engine.operations.failing import Causes
 
-        return await failures.groups(
-            self._source.database(),
-            parsed(self._source, self.filter),
-            limit=MOST,
-            masking=self._source.masking,
-            buckets=PARTS,
-            span=DAY,
-            now=self._source.now(),
-        )
+            self._causes = Causes(limit=MOST, masking=self._source.masking, buckets=PARTS, span=DAY)
+        wanted = parsed(self._source, self.filter)
+        return await self._causes.look(self._source.database(), wanted, self._source.now())
+
+    def forget(self) -> None:
+        """The next look reads all of it anew."""
+        self._causes = None
 
     def key(self, row: Group) -> str:
         """The fingerprint."""

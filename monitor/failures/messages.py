@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Static
 
 from monitor.drawing.figures import age, counted
-from monitor.drawing.text import line
 from monitor.failures.listing import AGE, TERMS, FailureListing
 from monitor.failures.page import FailurePage
 from monitor.failures.preview import failure_lines, read
 from monitor.failures.wording import cause, state
+from monitor.frame.saying import Saying
 from monitor.frame.split import Split
 from monitor.reading.beside import Beside
-from monitor.source.pace import Pace
 from monitor.table.columns import Cell, Column
 from monitor.table.table import Table
 
@@ -38,12 +36,10 @@ class MessagesPage(FailurePage):
         super().__init__()
         self._fingerprint = fingerprint
         self._asked = filter
-        self._pace = Pace()
-        self._counted: tuple[Any, int] = None, 0
 
     def body(self) -> ComposeResult:
         """A line that sums up, the failures, and beside them the one under the cursor."""
-        yield Static("", classes="messages--summary", markup=False)
+        yield Saying(classes="messages--summary")
         listing = FailureListing(self.source, fingerprint=self._fingerprint, filter=self._asked)
         table: Table[FailureRow] = Table(
             self._columns(), listing, noun="failures", terms=TERMS, empty="There are no such failures.", id="failures"
@@ -68,35 +64,30 @@ class MessagesPage(FailurePage):
     def _table(self) -> Table[FailureRow]:
         return self.query_one("#failures", Table)
 
-    async def fetch(self) -> int:
-        """How many match."""
-        listing = self._table.listing
-        if listing is not self._counted[0] or self._pace.due:
-            with self._pace.reading():
-                self._counted = listing, await listing.count()
-        return self._counted[1]
-
     def refresh_now(self) -> None:
         """Read again at once."""
-        self._pace.hurry()
+        if self.composed:
+            self._table.renew()
         super().refresh_now()
 
-    def show(self, found: int) -> None:
+    def show(self, _found: None) -> None:
         """Sum up."""
-        listing, marked = self._table.listing, self._table.marked
-        row = self._table.row
-        pieces: list[Any] = [(counted(found, "failure"), "strong")]
-        if self._fingerprint is not None and row is not None:
-            pieces.append((f"   {row.exception or row.reason} in {row.handler or row.queue}", "bad"))
-        if marked:
-            pieces.append((f"   ✓ {marked:,} marked", "accent"))
-        if listing.filter:
-            pieces.append((f"   filter: {listing.filter}", "info"))
-        self.query_one(".messages--summary", Static).update(line(*pieces), layout=False)
+        self._say()
 
     @on(Table.MarksChanged)
-    def _marked(self) -> None:
-        self.refresh_now()
+    @on(Table.Counted)
+    def _say(self) -> None:
+        table, row = self._table, self._table.row
+        pieces: list[Any] = []
+        if table.known:
+            pieces.append((counted(table.view.total, "failure", more=table.view.more), "strong"))
+        if self._fingerprint is not None and row is not None:
+            pieces.append((f"   {row.exception or row.reason} in {row.handler or row.queue}", "bad"))
+        if table.marked:
+            pieces.append((f"   ✓ {table.marked:,} marked", "accent"))
+        if table.listing.filter:
+            pieces.append((f"   filter: {table.listing.filter}", "info"))
+        self.query_one(".messages--summary", Saying).say(*pieces)
 
     @on(Table.Moved)
     def _moved(self) -> None:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Static
 
 from monitor.drawing.charts import sparkline
 from monitor.drawing.figures import age, count, counted
-from monitor.drawing.text import line
 from monitor.failures.causes import PARTS, CauseListing
 from monitor.failures.listing import TERMS
 from monitor.failures.page import FailurePage
 from monitor.failures.preview import cause_lines, read
 from monitor.failures.wording import cause, group_state
+from monitor.frame.saying import Saying
 from monitor.frame.split import Split
 from monitor.reading.beside import Beside
 from monitor.source.pace import Pace
@@ -46,7 +45,7 @@ class FailuresPage(FailurePage):
 
     def body(self) -> ComposeResult:
         """A line that sums up, the causes, and beside them the newest failure of the one under the cursor."""
-        yield Static("", classes="failures--summary", markup=False)
+        yield Saying(classes="failures--summary")
         listing = CauseListing(self.source)
         table: Table[Group] = Table(
             self._columns(), listing, noun="causes", terms=TERMS, empty="Nothing has failed.", id="causes"
@@ -86,6 +85,9 @@ class FailuresPage(FailurePage):
     def refresh_now(self) -> None:
         """Read again at once."""
         self._pace.hurry()
+        listing = self._table.listing
+        if isinstance(listing, CauseListing):
+            listing.forget()
         super().refresh_now()
 
     def show(self, found: tuple[Sequence[Group], Sequence[Operation]]) -> None:
@@ -102,7 +104,7 @@ class FailuresPage(FailurePage):
             (f"   ▶ {operation.kind} {operation.id}: {operation.sent:,} of {operation.total:,}", "warn")
             for operation in running
         ]
-        self.query_one(".failures--summary", Static).update(line(*pieces), layout=False)
+        self.query_one(".failures--summary", Saying).say(*pieces)
 
     @on(Table.MarksChanged)
     def _narrowed(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from rich.segment import Segment
 from rich.style import Style
 from textual.events import Click
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -52,7 +53,7 @@ class Header(Widget):
 
     def pulse(self) -> None:
         """Draw the states again: ages have grown."""
-        self.refresh()
+        self.refresh(Region(0, 1, self.size.width, 1))
 
     def notify_style_update(self) -> None:
         """Another theme."""

@@ -149,15 +149,20 @@ class Page(Screen[Any]):
     def pulse(self) -> None:
         """A refresh is due. One that comes before the page has its widgets is none: it reads when it is mounted."""
         if self.composed:
-            for header in self.query(Header):  # none where the page is being taken down
-                header.pulse()
             self._excuse()
-            self._fetch()
+            if not self._fetch():
+                self.tick()
+
+    def tick(self) -> None:
+        """Draw the header's states again: ages have grown."""
+        for child in self.children:  # none where the page is being taken down
+            if isinstance(child, Header):
+                child.pulse()
 
     @property
     def composed(self) -> bool:
         """Whether its widgets are there."""
-        return self.is_attached and bool(self.query(CommandLine))
+        return self.is_attached and any(isinstance(child, CommandLine) for child in self.children)
 
     def _excuse(self) -> None:
         """Tables that have nothing to show say why."""
@@ -172,11 +177,13 @@ class Page(Screen[Any]):
         """The tables that are read again at each refresh."""
         return (table for table in self.query(Table) if table.live)
 
-    def _fetch(self) -> None:
+    def _fetch(self) -> bool:
+        """Begin to read. The header is drawn with what comes of it, since each drawing has its price."""
         if self._fetching or not self.source.ready or not self.composed:
-            return
+            return False
         self._fetching = True
         self.run_worker(self._fetch_and_post(), group="fetching", exit_on_error=False)
+        return True
 
     async def _fetch_and_post(self) -> None:
         try:
@@ -184,6 +191,7 @@ class Page(Screen[Any]):
         except Exception as error:
             if self.composed:  # else it is being taken down, and misses its widgets
                 self.monitor.failed(error)
+                self.tick()
         else:
             self.post_message(self.Fetched(self, found))
         finally:
@@ -194,6 +202,7 @@ class Page(Screen[Any]):
         message.stop()
         if message.page is not self:
             return
+        self.tick()
         self._guarded(lambda: self.show(message.found))
         for table in self.tables():
             table.reload(gently=True)

@@ -14,6 +14,7 @@ from monitor.queues.wording import SLOW, behind
 from monitor.workers.wording import LATE
 
 if TYPE_CHECKING:
+    from engine.operations.failing import Failing
     from engine.operations.failures import Group
     from engine.operations.fleet import Fleet, QueueFigures
     from engine.operations.projections import Checkpoint
@@ -43,18 +44,18 @@ class Advice(NamedTuple):
 
 def advise(
     fleet: Fleet | None,
-    groups: Sequence[Group],
+    failing: Failing | None,
     links: Mapping[str, Standing],
     now: float,
     app: str,
-    stopped: Sequence[Checkpoint] = (),
 ) -> list[Advice]:
-    """All advice there is; one line of praise when there is none."""
+    """All advice there is; one line of praise when nothing needs any."""
     found = [*_links(links, now)]
     if fleet is not None:
-        found += [*_workers(fleet, now), *_queues(fleet, now, app), *_failures(groups, now), *_outbox(fleet, now)]
-        found += _projections(stopped, app)
-        if not found:
+        found += [*_workers(fleet, now), *_queues(fleet, now, app), *_outbox(fleet, now)]
+        if failing is not None:
+            found += [*_failures(failing.groups, now), *_projections(failing.stopped, app)]
+        if not found and failing is not None:
             found.append(_praise(fleet))
     order: dict[Tone, int] = {"bad": 0, "warn": 1}
     return sorted(found, key=lambda one: order.get(one.tone, 2))

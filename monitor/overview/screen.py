@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual import on
@@ -10,13 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import Resize
-from textual.widgets import Static
 
 from monitor.drawing.charts import sparkline
 from monitor.drawing.figures import age, count, rate
-from monitor.drawing.text import Piece, line
+from monitor.drawing.text import Piece
 from monitor.drawing.tones import Tone
 from monitor.frame.page import Page
+from monitor.frame.saying import Saying
 from monitor.frame.split import Split
 from monitor.keys import bindings
 from monitor.overview.advice import Advice, advise
@@ -30,24 +29,22 @@ from monitor.workers.wording import WorkerRow, living_rows
 from monitor.workers.wording import columns as worker_columns
 
 if TYPE_CHECKING:
+    from engine.operations.failing import Failing, FailingLook
     from engine.operations.failures import Group
     from engine.operations.fleet import Fleet, QueueFigures
-    from engine.operations.projections import Checkpoint
     from monitor.screens import Place
 
 #: The time that the chart of dead letters spans, in seconds, and its parts.
 SPAN, PARTS = 3600.0, 60
-#: Causes of failure that are read.
-CAUSES = 50
+#: Causes of failure that are read, and the parts of that time in the sparkline of each.
+CAUSES, BUCKETS = 50, 20
 
 
 class Seen(NamedTuple):
     """What was read."""
 
     fleet: Fleet | None
-    groups: list[Group]
-    arrivals: list[int]
-    stopped: Sequence[Checkpoint]
+    failing: Failing | None
 
 
 class OverviewPage(Page):
@@ -70,7 +67,8 @@ class OverviewPage(Page):
     def __init__(self, place: Place | None = None) -> None:
         super().__init__(place)
         self._pace = Pace()
-        self._failed: tuple[list[Group], list[int], Sequence[Checkpoint]] = [], [], ()
+        self._look: FailingLook | None = None
+        self._failing: Failing | None = None
 
     def body(self) -> ComposeResult:
         """From the most urgent down."""
@@ -81,7 +79,7 @@ class OverviewPage(Page):
             yield Chart("in", "/s", id="in")
             yield Chart("out", "/s", "good", id="out")
             yield Chart("dead letters", "/min", "bad", id="letters")
-        yield Static("", id="totals", markup=False)
+        yield Saying(id="totals")
         failed = Table(
             self._causes(), causes, noun="causes of failure", empty="Nothing has failed.", live=False, id="causes"
         )
@@ -105,7 +103,9 @@ class OverviewPage(Page):
         return [
             Column("total", "OPEN", lambda group: Cell(count(group.total), "bad"), width=6, right=True),
             Column("last", "LAST", lambda group: age(now() - group.last_seen), width=4, right=True),
-            Column("trend", "LAST HOUR", lambda group: Cell(sparkline(group.buckets, 20), "bad"), width=20, rank=2),
+            Column(
+                "trend", "LAST HOUR", lambda group: Cell(sparkline(group.buckets, BUCKETS), "bad"), width=20, rank=2
+            ),
             Column(
                 "handler",
                 "HANDLER",
@@ -127,43 +127,38 @@ class OverviewPage(Page):
 
     async def fetch(self) -> Seen:
         """The newest picture, the causes of failure, when dead letters came, and the projections that stand still."""
-        from engine.operations import failures, projections
-        from engine.operations.fleet import arrivals
+        database = self.source.database()
+        if self._look is None:
+            from engine.operations.failing import Causes, FailingLook
 
-        database, now = self.source.database(), self.source.now()
+            causes = Causes(limit=CAUSES, masking=self.source.masking, buckets=BUCKETS, span=SPAN)
+            self._look = FailingLook(self.source.settings.app, causes, span=SPAN, parts=PARTS)
         if self._pace.due:
             with self._pace.reading():
-                groups = await failures.groups(
-                    database,
-                    failures.Filter(status=failures.Status.OPEN),
-                    limit=CAUSES,
-                    masking=self.source.masking,
-                    buckets=20,
-                    span=SPAN,
-                    now=now,
-                )
-                stopped = await projections.stopped(database, self.source.settings.app)
-                self._failed = groups, await arrivals(database, SPAN, PARTS, now), stopped
-        return Seen(self.source.fleet, *self._failed)
+                self._failing = await self._look.look(database, self.source.now())
+        return Seen(self.source.fleet, self._failing)
 
     def refresh_now(self) -> None:
         """Read again at once."""
         self._pace.hurry()
+        if self._look is not None:
+            self._look.forget()
         super().refresh_now()
 
     def show(self, found: Seen) -> None:
         """Put it into tables and charts."""
-        self._advise(found.fleet, found.groups)
-        self.query_one("#causes", Table).put(found.groups)
-        letters = self.query_one("#letters", Chart)
-        letters.put(f"{sum(found.arrivals[-5:]) / 5:.0f}", found.arrivals, SPAN / PARTS)
-        fleet = found.fleet
+        fleet, failing = found.fleet, found.failing
+        self._advise(fleet, failing)
+        if failing is not None:
+            self.query_one("#causes", Table).put(failing.groups)
+            newest = f"{sum(failing.arrivals[-5:]) / 5:.0f}"
+            self.query_one("#letters", Chart).put(newest, failing.arrivals, SPAN / PARTS)
         if fleet is not None:
             from engine.operations.fleet import STEP
 
             self.query_one("#in", Chart).put(rate(fleet.rates.arrived), fleet.arrived, STEP)
             self.query_one("#out", Chart).put(rate(fleet.rates.left), fleet.left, STEP)
-            self.query_one("#totals", Static).update(line(*_totals(fleet)), layout=False)
+            self.query_one("#totals", Saying).say(*_totals(fleet))
             self.query_one("#queues", Table).put(sorted(fleet.queues, key=urgency))
             self.query_one("#workers", Table).put(living_rows(fleet.workers))
 
@@ -171,12 +166,11 @@ class OverviewPage(Page):
         """Advice about the links needs no database."""
         super().pulse()
         if self.composed and self.source.database_state.word == "lost":
-            self._advise(self.source.fleet, ())
+            self._advise(self.source.fleet, None)
 
-    def _advise(self, fleet: Fleet | None, groups: list[Group] | tuple[()]) -> None:
+    def _advise(self, fleet: Fleet | None, failing: Failing | None) -> None:
         links = {"database": self.source.database_state, "broker": self.source.broker_state}
-        now = self.source.now()
-        found = advise(fleet, groups, links, now, self.source.settings.app, self._failed[2])
+        found = advise(fleet, failing, links, self.source.now(), self.source.settings.app)
         table = self.query_one("#advice", Table)
         table.styles.height = max(len(found), 1)
         table.put(found)

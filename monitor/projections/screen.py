@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Static
 
 from monitor.drawing import tones
 from monitor.drawing.figures import counted
-from monitor.drawing.text import Piece, line
+from monitor.drawing.text import Piece
+from monitor.frame.saying import Saying
 from monitor.frame.split import Split
 from monitor.projections import wording
 from monitor.projections.page import ProjectionActs
@@ -35,7 +35,7 @@ class ProjectionsPage(ProjectionActs):
     def body(self) -> ComposeResult:
         """A line that sums up, the list, and beside it the one under the cursor."""
         self._pace = Pace()
-        yield Static(line(("Projections", "strong")), classes="projections--summary", markup=False)
+        yield Saying(("Projections", "strong"), classes="projections--summary")
         listing: MemoryListing[ProjectionRow] = MemoryListing(
             (), key=lambda row: row.name, sorts=wording.SORTS, text=wording.searched
         )
@@ -79,7 +79,7 @@ class ProjectionsPage(ProjectionActs):
         late = sum(row.state.live.behind_s > wording.SLOW for row in found)
         if late:
             pieces.append((f"   {tones.WARN} {late:,} over a minute behind", "warn"))
-        self.query_one(".projections--summary", Static).update(line(*pieces), layout=False)
+        self.query_one(".projections--summary", Saying).say(*pieces)
 
     @on(Table.Moved, "#projections")
     def _moved(self) -> None:

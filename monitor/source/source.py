@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 HEAVY = (
     "engine.operations.watching",
     "engine.operations.connecting",
+    "engine.operations.failing",
     "engine.operations.failures",
     "engine.operations.operator",
-    "engine.operations.projections",
     "engine.operations.totalling",
 )
 #: And what other screens need: it comes once the first picture is there, so that opening one does not wait for it.
@@ -38,6 +38,7 @@ LATER = (
     "engine.operations.auditing",
     "engine.operations.editing",
     "engine.operations.events",
+    "engine.operations.projections",
     "engine.operations.streams",
     "engine.operations.trace",
     "engine.operations.redrive",

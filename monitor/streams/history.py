@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Static
 
 from monitor.drawing.figures import count
-from monitor.drawing.text import line
 from monitor.events.listing import LOGGED
 from monitor.events.page import EventActs
 from monitor.events.wording import stamp
+from monitor.frame.saying import Saying
 from monitor.frame.split import Split
 from monitor.reading.beside import Beside
 from monitor.streams.lines import version_lines
@@ -45,7 +44,7 @@ class HistoryPage(EventActs):
 
     def body(self) -> ComposeResult:
         """A line that says which stream it is, its versions, and beside them the state."""
-        yield Static("", classes="history--summary", markup=False)
+        yield Saying(classes="history--summary")
         listing = VersionListing(self.source, self._stream)
         table: Table[LoggedEvent] = Table(
             _columns(self.source.now),
@@ -81,7 +80,7 @@ class HistoryPage(EventActs):
         if stream is not None:
             pieces.append((f"   at version {count(stream.version)}", "info"))
         pieces.append((f"   ▲ no state: {why_not}", "warn") if why_not else ("   enter shows the state", "muted"))
-        self.query_one(".history--summary", Static).update(line(*pieces), layout=False)
+        self.query_one(".history--summary", Saying).say(*pieces)
 
     @on(Table.Moved, "#versions")
     def _moved(self) -> None:

@@ -94,7 +94,8 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
             self.refresh()
             return
         width, height = self.size
-        self.refresh_these([y for y in range(height) if self._seen_lines.get(y) != self._line(y, width)])
+        seen = self._seen_lines.get
+        self.refresh_these([y for y in range(height) if seen(y) != self._line(y, width, height)])
 
     def refresh_these(self, lines: Sequence[int]) -> None:
         """Have these lines of the widget drawn again."""
@@ -138,12 +139,11 @@ class Canvas(ScrollView, Generic[Row], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of the widget."""
-        self._seen_lines[y] = strip = self._line(y, self.size.width)
+        self._seen_lines[y] = strip = self._line(y, *self.size)
         return strip
 
-    def _line(self, y: int, width: int) -> Strip:
+    def _line(self, y: int, width: int, height: int) -> Strip:
         looks = self._looks or self._mix()
-        height = self.size.height
         if y < self.above:
             return paint.draw_header(self._fitted, width, looks.title, self.view.listing.order)
         if y >= height - self.below:

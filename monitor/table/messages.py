@@ -43,6 +43,14 @@ class MarksChanged(TableMessage):
     """Other rows are marked, or the filter or the order is another."""
 
 
+class Counted(TableMessage):
+    """There are another number of rows, or it is known for certain now."""
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest counts."""
+        return isinstance(message, Counted) and message.table is self.table
+
+
 class FollowChanged(TableMessage):
     """The cursor is kept at an end from now on, or no longer."""
 

@@ -32,6 +32,7 @@ class Table(Canvas[Row]):
     Moved: TypeAlias = messages.Moved
     Opened: TypeAlias = messages.Opened
     MarksChanged: TypeAlias = messages.MarksChanged
+    Counted: TypeAlias = messages.Counted
     Filtering: TypeAlias = messages.Filtering
     Copied: TypeAlias = messages.Copied
     Failed: TypeAlias = messages.Failed
@@ -43,9 +44,11 @@ class Table(Canvas[Row]):
         super().__init__(columns, listing, **options)
         self.live = live
         self.view.on_counted = self._read
-        self._reader = Reader(self._begin, self._read, self._fail)
+        self._reader = Reader(self._read, self._fail)
         self._pace = Pace()
         self._seen: Spot[Row] | None = None
+        #: The number of rows that was told of last, and whether there are more.
+        self._told: tuple[int, bool] | None = None
         #: Where the cursor is on its way to, while the rows there are fetched.
         self._wanted: int | None = None
         #: The filter that `n` and `N` look for, once it is cleared.
@@ -57,6 +60,10 @@ class Table(Canvas[Row]):
         """Read for the first time."""
         self._reader.open()
         self.reload()
+
+    def on_unmount(self) -> None:
+        """Read no more."""
+        self._reader.close()
 
     # --- what it shows ----------------------------------------------------------------------
 
@@ -88,6 +95,11 @@ class Table(Canvas[Row]):
             self._reader.ask(self._refresh)
         else:
             self.redraw(everything=False)
+
+    def renew(self) -> None:
+        """Read the visible rows again, and count all of them, at once."""
+        self.view.recount()
+        self.reload()
 
     @property
     def row(self) -> Row | None:
@@ -168,12 +180,13 @@ class Table(Canvas[Row]):
         if self.view.loaded and self.view.lacks():
             self._reader.ask(self.view.fill)
 
-    def _begin(self, work: Any) -> None:
-        self.run_worker(work, group="reading", exit_on_error=False)
-
     def _read(self) -> None:
         if self.is_attached:
             self._show_cursor(everything=True)
+            told = self.view.total, self.view.more
+            if told != self._told:
+                self._told = told
+                self.post_message(self.Counted(self))
 
     def _fail(self, error: Exception) -> None:
         self.post_message(self.Failed(self, error))

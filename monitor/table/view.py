@@ -73,6 +73,10 @@ class View(Generic[Row]):
         self.listing = listing
         self._tally.forget()
 
+    def recount(self) -> None:
+        """There may be another number of rows by now: `refresh` counts them."""
+        self._tally.forget()
+
     def move(self, index: int) -> bool:
         """Put the cursor on a row that is at hand, and the view where it is seen; False when it is not at hand."""
         row = self.window.at(index)

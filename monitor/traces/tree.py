@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from monitor.drawing.text import line
 from monitor.frame.page import Page
+from monitor.frame.saying import Saying
 from monitor.frame.split import Split
 from monitor.reading.pager import Pager
 from monitor.source.pace import Pace
@@ -50,7 +51,7 @@ class TracePage(Page):
     def body(self) -> ComposeResult:
         """What it is, the sums, the tree, and beside it the node under the cursor."""
         yield Static(line(("correlation ", "muted"), self._reference), classes="trace--head", id="name", markup=False)
-        yield Static("", classes="trace--head", id="sums", markup=False)
+        yield Saying(id="sums", classes="trace--head")
         listing: MemoryListing[TraceRow] = MemoryListing((), key=lambda row: row.key, text=lambda row: row.text)
         table = TraceTable(wording.tree_columns(), listing, empty="…", noun="lines", live=False, id="tree")
         yield Split(table, Pager(id="node"))
@@ -88,7 +89,7 @@ class TracePage(Page):
         self.query_one("#name", Static).update(
             line(("correlation ", "muted"), (found.correlation_id, "strong")), layout=False
         )
-        self.query_one("#sums", Static).update(line(*wording.summary(found, self.source.now())), layout=False)
+        self.query_one("#sums", Saying).say(*wording.summary(found, self.source.now()))
         self._table.put(rows)
         if first and self._at:
             self._table.go_to(self._at)
