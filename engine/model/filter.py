@@ -23,8 +23,8 @@ class Filter:
     """Terms that must all hold; what is None or empty does not matter. Times in seconds since the epoch.
 
     `handler`, `queue`, `exception`, `event_type` and `reason` are whole names, or beginnings when they end
-    with `*`. Each of `texts` is looked for in message, exception, reason and event id, case aside, as it
-    stands. `fields` are fields of the payload with their values; in a list any element counts. `act` is the
+    with `*`. Each of `texts` is looked for in message, exception, reason, event id, handler and event type,
+    case aside, as it stands. `fields` are fields of the payload with their values; in a list any element counts. `act` is the
     token of the act that archived it; `edited`: whether an edit of it waits to be sent.
     """
 

@@ -3,7 +3,7 @@
     filter  = term*                                  all of them must hold
     term    = name ":" value                         see `TERMS`
             | ("data" | "metadata") ("." key)+ "=" value
-            | value                                  text in message, exception, reason or event id
+            | value                                  text in message, exception, reason, event id, handler or type
     value   = what is quoted, and what is not and holds no space; \\" and \\\\ within quotes
 
 What is wrong is a `FilterError` that says at which characters.
@@ -53,7 +53,7 @@ TERMS: tuple[Term, ...] = (
     Term("status", "status", "open, redriven, archived or all", "status:all"),
     Term("edited", "edited", "whether an edit waits to be sent: yes or no", "edited:yes"),
     Term("act", "act", "archived by this act", "act:a-7k2m9q"),
-    Term("text", "texts", "text in message, exception, reason or event id", 'text:"card declined"'),
+    Term("text", "texts", "text in message, exception, reason, event id, handler or type", 'text:"card declined"'),
 )
 
 _BY_NAME = {term.name: term for term in TERMS}

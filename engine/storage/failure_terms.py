@@ -12,7 +12,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Integer, Text, column, exists, func, literal, literal_column, or_, select, table
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Text,
+    column,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    table,
+    union_all,
+)
 from sqlalchemy.sql import ColumnElement, Select
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
@@ -36,6 +49,9 @@ COLUMNS = {
     "act": "archived_by",
     "status": "status",
 }
+
+#: Where a text is looked for: in texts, which have an index by trigrams, and in names, of which there are few.
+TEXTS, NAMED = ("message", "exception", "reason", "event_id"), ("handler", "event_type")
 
 #: Gives a column of failures by its name.
 Columns: TypeAlias = Callable[[str], ColumnElement[Any]]
@@ -105,8 +121,7 @@ def conditions(wanted: Filter, *, columns: Columns = column_of, ranges: bool = F
     for path, text in wanted.fields:
         yield exists().where(_fields.c.leaf.in_(keys_of(path, text)), _fields.c.failure_id == columns("id"))
     for text in wanted.texts:
-        places = ("message", "exception", "reason", "event_id")
-        yield or_(*(columns(place).icontains(plain(text), autoescape=True) for place in places))
+        yield or_(*(columns(place).icontains(plain(text), autoescape=True) for place in (*TEXTS, *NAMED)))
     if wanted.edited is not None:
         pending = exists().where(_edits.c.failure_id == columns("id"), _edits.c.state == PENDING)
         yield pending if wanted.edited else ~pending
@@ -137,11 +152,23 @@ def _probes(connection: Connection, wanted: Filter) -> Iterator[Select[Any]]:
         yield ids.where(*conditions(Filter(arrived_after=wanted.arrived_after, arrived_before=wanted.arrived_before)))
     for path, text in wanted.fields:
         yield select(_fields.c.failure_id).where(_fields.c.leaf.in_(keys_of(path, text))).distinct()
-    match = _match(wanted.texts)
-    if match and has_text_index(connection):
-        yield select(_text.c.rowid).where(_text.c[_TEXT_INDEX].op("MATCH")(literal(match)))
+    if wanted.texts and has_text_index(connection):
+        for text in wanted.texts:
+            match = _match(text)
+            if match:
+                yield _holding(text, match)
     if wanted.edited:
         yield select(_edits.c.failure_id).where(_edits.c.state == PENDING)
+
+
+def _holding(text: str, match: str) -> Select[Any]:
+    """The ids of the failures that hold a text, and of some more: by the index of text, and by the few names there are."""
+    counts = tables.failure_counts
+    found = [select(_text.c.rowid.label("id")).where(_text.c[_TEXT_INDEX].op("MATCH")(literal(match)))]
+    for name in NAMED:
+        names = select(counts.c[name]).where(counts.c[name].icontains(plain(text), autoescape=True))
+        found.append(select(_failures.c.id).where(column_of(name).in_(names)))
+    return select(union_all(*found).subquery().c.id)
 
 
 def has_text_index(connection: Connection) -> bool:
@@ -150,8 +177,8 @@ def has_text_index(connection: Connection) -> bool:
     return bool(connection.exec_driver_sql(statement, (_TEXT_INDEX,)).scalar())
 
 
-def _match(texts: tuple[str, ...]) -> str:
-    """The trigrams that a failure has which holds all these texts; shorter texts have none."""
-    shown = (plain(text) for text in texts)
-    found = dict.fromkeys(text[at : at + 3] for text in shown for at in range(len(text) - 2))
+def _match(text: str) -> str:
+    """The trigrams that a failure has which holds this text; a shorter text has none."""
+    shown = plain(text)
+    found = dict.fromkeys(shown[at : at + 3] for at in range(len(shown) - 2))
     return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in found)

@@ -140,7 +140,7 @@ WALK = (
     ("\x1b", "1 of 1 queues"),
     ("3", "of 2 causes"),
     ("/", "enter applies"),
-    ("text:ev", "of 1 causes"),
+    ("text:ValueE", "of 1 causes"),
     ("\r", "Filter"),
     ("\r", "ValueError in"),
     ("\r", "attempts exhausted"),

@@ -105,6 +105,18 @@ async def test_a_page_follows_an_index_in_its_order(many: Database, wanted: Filt
         assert slow(steps) == []
 
 
+@pytest.mark.parametrize("text", ["order.placed", "h1", "nobody"])
+async def test_a_text_is_looked_for_without_reading_all_failures(
+    monkeypatch: pytest.MonkeyPatch, many: Database, text: str
+) -> None:
+    """Where many hold it the page walks the order of arrival; where few do, only those are read."""
+    for rare in (0, 1000):
+        monkeypatch.setattr(failure_terms, "RARE", rare)
+        steps = await plans(many, lambda connection: failure_search.search(connection, Filter(texts=(text,)), limit=5))
+        assert [step for step in steps if step.startswith("SCAN warren_failures") and "USING" not in step] == []
+        assert (slow(steps) == []) or rare or text == "nobody"  # what few hold is found first, and put in order then
+
+
 @pytest.mark.parametrize("wanted", FILTERS, ids=str)
 async def test_counting_what_stands_before_a_row_reads_an_index_alone(many: Database, wanted: Filter) -> None:
     steps = await plans(many, lambda connection: failure_search.count(connection, wanted, above=PLACE))

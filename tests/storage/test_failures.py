@@ -138,7 +138,10 @@ async def test_filters(database: Database) -> None:
         ("_%", []),
         ("overflow", ["e"]),
         ("event-f", ["event-f"]),
-        ("", ["a", "b", "c", "d", "e", "event-f"]),
+        ("MAIL", ["g"]),
+        ("x-y", ["g"]),
+        ("xay", []),
+        ("", ["a", "b", "c", "d", "e", "event-f", "g"]),
     ],
 )
 async def test_text_is_looked_for_as_it_stands(database: Database, sought: str, expected: list[str]) -> None:
@@ -150,6 +153,7 @@ async def test_text_is_looked_for_as_it_stands(database: Database, sought: str, 
         failure("d", message="back\\slash"),
         failure("e", message="x", exception="OverflowError"),
         failure("event-f", message="x"),
+        failure("g", message="x", handler="send-mail", event_type="x-y.made"),
     )
     assert await found(database, texts=(sought,) if sought else ()) == expected
 

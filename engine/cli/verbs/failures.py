@@ -52,7 +52,9 @@ Cause = Annotated[
 ]
 Text = Annotated[
     str | None,
-    typer.Option("--text", metavar="TEXT", help="Only where message, exception, reason or event id contain this."),
+    typer.Option(
+        "--text", metavar="TEXT", help="Only where message, exception, reason, event id, handler or type contain this."
+    ),
 ]
 
 
