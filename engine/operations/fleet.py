@@ -13,7 +13,7 @@ from engine.model.topology import dlq_name, due_name
 from engine.operations.pausing import Shut
 from engine.operations.workers import WorkerState
 from engine.runtime.strangers import crowded
-from engine.storage import failure_search, outbox, pauses, workers
+from engine.storage import failure_search, held, outbox, pauses, workers
 from engine.storage.failures import Status
 from engine.storage.pauses import OpenCircuit, Pause
 from engine.storage.workers import DeclaredQueue, Stats, Worker
@@ -40,6 +40,7 @@ class Facts(NamedTuple):
     dead: Mapping[str, int]
     outbox: Outbox
     partitions: Sequence[str] = ()
+    held: Mapping[str, int] = {}
 
 
 class Seen(NamedTuple):
@@ -54,7 +55,7 @@ class QueueFigures(NamedTuple):
     """One handler's queue. What is unknown is None; times in seconds, rates in messages a second.
 
     `ready` and `consumers` are of the moment `seen`. `unacked` is what the broker says is out with consumers, where it
-    can be asked, else what workers have in hand. `missing`: it is not on the broker. `lag`: how long what waits will
+    can be asked, else what workers have in hand. `held` wait behind failures, in a strict order. `missing`: it is not on the broker. `lag`: how long what waits will
     take at the present rate, infinite when nothing moves.
     """
 
@@ -69,6 +70,7 @@ class QueueFigures(NamedTuple):
     workers: int
     dead: int
     dead_letters: int | None
+    held: int
     paused: Pause | None
     circuit: OpenCircuit | None
     crowded: bool
@@ -116,6 +118,7 @@ def read_facts(connection: Connection, app: str, now: float) -> Facts:
         failure_search.by_queue(connection, Status.OPEN),
         Outbox(outbox.pending(connection), outbox.oldest(connection)),
         [queue.queue for queue in every if queue.role == workers.PARTITION],
+        held.counts(connection),
     )
 
 
@@ -202,6 +205,7 @@ def _figures(
         workers=sum(name in worker.info.get("handlers", ()) for worker in known),
         dead=facts.dead.get(name, 0),
         dead_letters=None if letters is None else 0 if letters.depth is None else letters.depth.ready,
+        held=facts.held.get(name, 0),
         paused=facts.shut.paused.get(name),
         circuit=facts.shut.circuits.get(name),
         crowded=depth is not None and crowded(depth.consumers, known, name),

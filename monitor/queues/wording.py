@@ -41,6 +41,8 @@ def state(queue: QueueFigures) -> tuple[str, str, Tone]:
         return tones.WARN, "crowded", "warn"
     if behind(queue):
         return tones.WARN, "behind", "warn"
+    if queue.held:
+        return tones.WARN, f"holds {count(queue.held)}", "warn"
     moves = bool(queue.rates.arrived or queue.rates.left or queue.unacked)
     return (tones.GOOD, "", "good") if moves else (tones.IDLE, "", "muted")
 
@@ -182,4 +184,6 @@ def _said(queue: QueueFigures, now: float) -> list[Fact]:
         found.append(fact("next try", wait))
     if queue.crowded:
         found.append(fact("crowded", ("consumed against another database, too", "warn")))
+    if queue.held:
+        found.append(fact("held", (count(queue.held), "warn"), ("  behind failures, in strict order", "muted")))
     return found

@@ -45,11 +45,11 @@ async def charge(event: Event[OrderPlaced]) -> None:
 class Shop:
     """Orders, and the plugin that charges them: while it is `down` that times out, totals over 1,000 are refused."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, plugin: str = PLUGIN) -> None:
         self.settings = settings
         self.plugin = folder / "handlers" / "shop.py"
         self.plugin.parent.mkdir()
-        self.plugin.write_text(PLUGIN)
+        self.plugin.write_text(plugin)
         self.queue = f"{settings.app}.shop.charge"
         self.worker: Worker
         self.go_down()
@@ -87,9 +87,9 @@ def _message(order: dict[str, Any]) -> Message:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, folder: Path) -> AsyncIterator[Shop]:
+async def opened(settings: Settings, folder: Path, plugin: str = PLUGIN) -> AsyncIterator[Shop]:
     """The shop of these settings, with its worker."""
-    shop = Shop(settings, folder)
+    shop = Shop(settings, folder, plugin)
     async with working(settings, shop.plugin) as worker:
         shop.worker = worker
         yield shop

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from tests.monitor.conftest import PLUGIN, opened
+from tests.support.inprocess import own_settings
 from tests.support.seat import seated
 
 Shop = Any
@@ -44,6 +47,25 @@ async def test_a_queue_is_paused_and_resumed_and_the_audit_tells_who_and_why(sho
         await seat.press("escape", "slash")
         await seat.type(" whom:me")
         await seat.see("there is no term 'whom'")
+
+
+async def test_a_queue_in_strict_order_tells_how_many_wait_behind_what_failed(tmp_path: Path, app: str) -> None:
+    strict = PLUGIN.replace("retry=NEVER", 'retry=NEVER, key="order_id", partitions=2, order="strict"')
+    async with opened(own_settings(tmp_path, app), tmp_path, strict) as shop:
+        await shop.place(*({"order_id": "o-1", "total": 10 + number} for number in range(4)))
+        await shop.failed(1)
+        async with seated(shop.settings, size=(130, 40)) as seat:
+            await seat.press("2")
+            await seat.see("▲ shop.charge  holds 3", "held        3  behind failures, in strict order")
+            shop.come_up()
+            await seat.press("3")
+            await seat.see("1 failure")
+            await seat.press("r")
+            await seat.see("Redrive 1 message")
+            await seat.press("enter")
+            await seat.see("✓ done")
+            await seat.press("2")
+            await seat.miss("holds")
 
 
 async def test_a_pause_that_is_not_agreed_to_changes_nothing(shop: Shop) -> None:
