@@ -149,8 +149,8 @@ class Runner:
 
     def _held(self, seconds: float) -> None:
         logger.warning(
-            "%s has held its transaction for %g s, and on SQLite nobody else can write meanwhile:"
-            " call what is slow before the first statement",
+            "%s has held its transaction for %g s, and what it locks stays locked meanwhile (on SQLite the whole"
+            " database): call what is slow before the first statement",
             self.name,
             seconds,
         )

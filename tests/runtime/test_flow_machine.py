@@ -9,15 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import Connection, StaticPool, create_engine, event, text
+from sqlalchemy import Connection, text
 
 from engine.model import delay
 from engine.model import record as transitions
@@ -28,10 +26,10 @@ from engine.model.operation import Item, ItemState, Operation, Options, Stage
 from engine.model.operation import State as Course
 from engine.model.outgoing import Outgoing
 from engine.model.record import Join, Record, Run, State
-from engine.model.topology import dlq_name, dlx_name, due_name
+from engine.model.topology import dlq_name, dlx_name
 from engine.runtime import clock, redriving, resend
 from engine.runtime.claims import ClaimSection
-from engine.runtime.deadletters import Burial, DeadLetters
+from engine.runtime.deadletters import Burial
 from engine.runtime.intake import take_in
 from engine.runtime.job import Job
 from engine.runtime.outcomes import Outcome, TakenOver, write
@@ -40,56 +38,27 @@ from engine.storage import outbox, records
 from engine.storage.projection_tables import projections as _projections  # noqa: F401  # joins the metadata
 from engine.storage.records import Fate
 from engine.storage.tables import warren_metadata
-
-APP = "shop"
-QUEUE = "shop.plugin.handle"
-DLQ = dlq_name(QUEUE)
-DUE = due_name(APP)
-IDS = ("a", "b")
-PICK = st.integers(0, 1000)
-FEW = st.integers(1, 3)
-
-CONSUMER: Any = SimpleNamespace(
-    queue=QUEUE, identity=None, name="handle", ordered=None, fingerprint=lambda reason: reason
+from tests.runtime.flow_bed import (
+    APP,
+    CONSUMER,
+    DLQ,
+    DUE,
+    IDS,
+    QUEUE,
+    Copy,
+    Crash,
+    Worker,
+    dead_letters,
+    memory_database,
 )
 
-
-def memory_database() -> Any:
-    """An empty SQLite database in memory, with transactions and savepoints that are what they seem."""
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"isolation_level": None})
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    with engine.begin() as connection:
-        warren_metadata.create_all(connection)
-        connection.execute(text("CREATE TABLE effects (event_id TEXT)"))
-    return engine
-
+PICK = st.integers(0, 1000)
+FEW = st.integers(1, 3)
 
 DATABASE = memory_database()
 
 REDRIVE = redriving.Redrive()
 OPERATION = Operation("rd-1", APP, "redrive", Course.RUNNING, Stage.SENDING, "anna", "", {}, Options(), "", 0)
-
-
-class Crash(Exception):
-    """The process died before the commit."""
-
-
-class Copy(NamedTuple):
-    """A message in a queue of the broker; on a rung, `ready` is when its time there is up."""
-
-    serial: int
-    publication: Publication
-    ready: float
-
-
-@dataclass(eq=False)
-class Worker:
-    """A process: its memory, and the copies that it has not acked."""
-
-    id: str
-    jobs: dict[tuple[str, str], Job] = field(default_factory=dict)
-    unacked: dict[tuple[str, str], list[Copy]] = field(default_factory=dict)
-    rows: list[Outgoing] = field(default_factory=list)
 
 
 class Flow(RuleBasedStateMachine):
@@ -414,14 +383,6 @@ class Flow(RuleBasedStateMachine):
         for event_id, (state, run) in ended.items():
             assert state in ("done", "dead"), f"{event_id} is {state}, and nothing will wake it"
             assert state == "done" or (event_id, run) in failures, f"{event_id} is dead, and nowhere to be found"
-
-
-def dead_letters(put: Callable[[Burial], None]) -> DeadLetters:
-    """The intake, with what it would write handed to `put`."""
-    writer: Any = SimpleNamespace(writer=SimpleNamespace(add=lambda section: SimpleNamespace(put=put)))
-    broker: Any = None
-    acker: Any = None
-    return DeadLetters(broker, writer, app=APP, worker="intake", acker=acker, limits=Limits())
 
 
 # The same examples in each run: what fails once fails again.

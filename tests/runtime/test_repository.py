@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,14 +26,11 @@ from engine.errors import (
 from engine.model.aggregate import Aggregate, applies
 from engine.model.event import Event, EventData
 from engine.model.stream import ANY_VERSION, NO_STREAM, StreamId
-from engine.model.topology import Binding, Exchange, Queue, Topology
 from engine.runtime.application import Engine
 from engine.runtime.event_log import Append
-from engine.storage import outbox
-from engine.storage.database import Database
 from handlers.bank import Account, AccountOpened, InsufficientFunds, MoneyDeposited
+from tests.runtime.accounts import balances, database_of, engine_on, opened, published, write
 from tests.runtime.test_promising import ASYNC, url_of
-from tests.support.workers import Fleet
 
 
 @pytest.fixture
@@ -50,43 +46,6 @@ async def either(request: pytest.FixtureRequest, tmp_path: Path, app: str) -> As
     database = None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
     async with engine_on(database, tmp_path, app) as made:
         yield made
-
-
-@asynccontextmanager
-async def engine_on(database: str | None, tmp_path: Path, app: str) -> AsyncIterator[Engine]:
-    fleet = Fleet(tmp_path, f"embedded://{tmp_path}/broker.db", app, database)
-    await (await Database.open(fleet.database, migrate=True)).close()
-    async with Engine(fleet.settings()) as made:
-        exchange = made.settings.exchange
-        await made.broker.declare(Topology((Exchange(exchange),), (Queue("all"),), (Binding(exchange, "all", "#"),)))
-        yield made
-
-
-def database_of(engine: Engine) -> Database:
-    assert engine._database is not None
-    return engine._database
-
-
-async def opened(engine: Engine, *ids: str, balance: int = 0) -> None:
-    for name in ids:
-        account = Account.open(name, "alice")
-        if balance:
-            account.deposit(Decimal(balance))
-        await engine.repository(Account).save(account)
-
-
-async def balances(engine: Engine, *ids: str) -> list[int]:
-    return [int((await engine.repository(Account).load(name)).balance) for name in ids]
-
-
-async def published(engine: Engine, count: int) -> None:
-    """So many events must reach the queue, and no row may wait any more."""
-    async with asyncio.timeout(20):
-        while await database_of(engine).read(outbox.pending):
-            await asyncio.sleep(0.01)
-    depth = (await engine.broker.depths(["all"]))["all"]
-    assert depth is not None
-    assert depth.ready == count
 
 
 async def test_what_was_saved_is_loaded_and_published(either: Engine) -> None:
@@ -205,101 +164,6 @@ async def test_a_stream_that_is_half_taken_back_is_not_loaded(either: Engine) ->
     for how in ({}, {"version": 2}, {"as_of": datetime.now(UTC)}):
         with pytest.raises(StreamArchived, match="archived at version 7, and only its first 2 events"):
             await accounts.load("a-1", **how)
-
-
-# --- snapshots ------------------------------------------------------------------------------
-
-
-async def snapshots(engine: Engine) -> list[tuple[str, int]]:
-    rows = await database_of(engine).read(
-        lambda connection: connection.execute(text("SELECT schema, version FROM warren_snapshots ORDER BY 1")).all()
-    )
-    return [(row.schema, row.version) for row in rows]
-
-
-async def write(engine: Engine, statement: str, **values: Any) -> None:
-    await database_of(engine).write(lambda connection: connection.execute(text(statement), values))
-
-
-class Tally(Aggregate, type="account", snapshot_every=3, ignores=("account.opened",)):
-    """Another look at accounts."""
-
-    moves: int = 0
-
-    @applies
-    def _moved(self, event: MoneyDeposited) -> None:
-        self.moves += 1
-
-
-class TallyOfToday(Aggregate, type="account", snapshot_every=3, snapshot_version=2, ignores=("account.opened",)):
-    moves: int = 0
-
-    @applies(MoneyDeposited)
-    def _moved(self, event: MoneyDeposited) -> None:
-        self.moves += 10
-
-
-async def test_snapshots_are_taken_as_events_come_and_each_schema_has_its_own(either: Engine) -> None:
-    await opened(either, "a-1", balance=1)
-    tallies = either.repository(Tally)
-    assert await snapshots(either) == []
-
-    def count(tally: Tally) -> None:
-        tally.emit(MoneyDeposited(account_id="a-1", amount=Decimal(1)))
-
-    await tallies.update(count, "a-1")
-    ((schema, version),) = await snapshots(either)
-    assert version == 3
-    for _ in range(4):
-        await tallies.update(count, "a-1")
-    assert await snapshots(either) == [(schema, 6)]
-    # What comes from a snapshot is what comes from the events.
-    assert (await tallies.load("a-1")).moves == 6
-    # Another schema begins at the first event, and keeps a snapshot of its own.
-    assert (await either.repository(TallyOfToday).load("a-1")).moves == 60
-    assert {each for each in await snapshots(either) if each[0] != schema} == {(schema_of_today(), 7)}
-
-
-def schema_of_today() -> str:
-    from engine.model.folding import schema_of
-
-    return schema_of(TallyOfToday)
-
-
-async def test_a_snapshot_is_where_a_load_begins(engine: Engine) -> None:
-    await opened(engine, "a-1", balance=5)
-    accounts = engine.repository(Account)
-    await accounts.snapshot(await accounts.load("a-1"))
-    await write(engine, "UPDATE warren_snapshots SET state = :state", state=b'{"owner": "bob", "balance": "70"}')
-    await accounts.update(lambda account: account.deposit(Decimal(1)), "a-1")
-    assert await balances(engine, "a-1") == [71]
-    with pytest.raises(UsageError, match="not saved"):
-        await accounts.snapshot(Account.open("a-2", "alice"))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE warren_snapshots SET state = :state",
-        "UPDATE warren_snapshots SET version = 9",
-        "UPDATE warren_snapshots SET version = 1",
-        "UPDATE warren_snapshots SET event_id = 'other'",
-    ],
-)
-async def test_a_snapshot_that_does_not_fit_is_built_anew(
-    engine: Engine, damage: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    await opened(engine, "a-1", balance=5)
-    accounts = engine.repository(Account)
-    await accounts.snapshot(await accounts.load("a-1"))
-    before = await snapshots(engine)
-    await write(engine, damage, **({"state": b'{"owner": [], "balance": "x"}'} if ":state" in damage else {}))
-    assert await balances(engine, "a-1") == [5]
-    assert "does not fit and is built anew" in caplog.text
-    assert await snapshots(engine) == before
-    caplog.clear()
-    assert await balances(engine, "a-1") == [5]
-    assert "does not fit" not in caplog.text
 
 
 # --- what is wrong with a stream ------------------------------------------------------------
