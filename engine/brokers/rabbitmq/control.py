@@ -161,7 +161,7 @@ class Control:
             yield
         finally:
             self._sink = Sink()
-            if self._channel is channel and channel.number in channel.line.tap.sinks:
+            if self._channel is channel and channel.heard:
                 channel.attach(self._sink)
 
     async def _open(self) -> Channel:

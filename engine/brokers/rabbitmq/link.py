@@ -39,17 +39,28 @@ class Channel:
         self.amqp = amqp
         self.number: int = amqp.number
         self._pika = channel
+        self._sink: Sink | None = None
+        self._leaving = False
 
     @property
     def is_open(self) -> bool:
-        return self.line.is_up and not self.amqp.is_closed
+        """Whether frames may be written. Those behind an end, of either side, would cost the whole connection."""
+        ended = self._leaving or self.amqp.is_closed or (self._sink is not None and self._sink.reason is not None)
+        return self.line.is_up and not ended
+
+    @property
+    def heard(self) -> bool:
+        """Whether its sink still hears it: when a channel is closed, its number may soon be another one's."""
+        return self._sink is not None and self.line.tap.sinks.get(self.number) is self._sink
 
     def attach(self, sink: Sink) -> None:
         """Let the sink hear this channel's frames from now on."""
-        self.line.tap.sinks[self.number] = sink
+        self._sink = self.line.tap.sinks[self.number] = sink
 
     async def write(self, payload: bytes, timeout: float) -> None:
-        """Hand raw frames to the connection's writer; raises `BrokerUnavailable`."""
+        """Hand raw frames to the connection's writer; raises `BrokerUnavailable`, also when it is closed by now."""
+        if not self.is_open:
+            raise BrokerUnavailable("The channel to RabbitMQ was closed.", hint=RESTART_HINT)
         frame = ChannelFrame(payload=payload, should_close=False)
         queue = self.line.amqp.write_queue
         if not queue.full():
@@ -59,8 +70,10 @@ class Channel:
 
     async def close(self) -> None:
         """Close it, as far as it is still open; never raises."""
-        self.line.tap.sinks.pop(self.number, None)
-        if self.is_open:
+        was_open, self._leaving = self.is_open, True
+        if self.heard:
+            del self.line.tap.sinks[self.number]
+        if was_open:
             with contextlib.suppress(Exception):
                 await call("closing a channel", self._pika.close(), CLOSE_TIMEOUT)
 

@@ -124,7 +124,7 @@ class Streams:
                     delivery = arrived.popleft()
                     found = _offset(delivery, place)
                     unacked += 1
-                    if unacked * 2 >= prefetch or not arrived:
+                    if (unacked * 2 >= prefetch or not arrived) and channel.is_open:
                         unacked = 0
                         ack = commands.Basic.Ack(delivery_tag=delivery.tag, multiple=True)
                         await channel.write(ChannelFrame.marshall(channel.number, [ack]).payload, self._timeout)

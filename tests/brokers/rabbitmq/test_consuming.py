@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from engine.brokers.base import Depth
 from engine.brokers.rabbitmq import broker as broker_module
 from engine.brokers.rabbitmq.broker import RabbitBroker
+from engine.brokers.rabbitmq.subscription import RabbitSubscription
 from engine.errors import QueueMissing, TopologyMismatch
 from engine.model.topology import Binding, Exchange, Queue, Topology
 from tests.brokers.rabbitmq.conftest import Inbox, MakeQueue, States, to
@@ -39,6 +41,53 @@ async def test_a_queue_deleted_under_its_consumer(
     await others.close()
     assert len(other_inbox.deliveries) == 1
     assert {about for about, _ in states.seen} == {queue}
+
+
+async def test_acks_behind_the_end_of_their_channel_do_not_cost_the_connection(
+    broker: RabbitBroker, make_queue: MakeQueue
+) -> None:
+    """RabbitMQ closes a connection on which a frame comes for a channel that is closed."""
+    inbox, other_inbox = Inbox(), Inbox()
+    queue, other = await make_queue("q"), await make_queue("other")
+    subscription = await broker.consume(queue, prefetch=1000, receive=inbox.receive)
+    await broker.consume(other, prefetch=5, receive=other_inbox.receive)
+    assert isinstance(subscription, RabbitSubscription)
+    await broker.publish([to(queue, str(number)) for number in range(1000)])
+    deliveries = list(await inbox.until(1000))
+    line, ended = broker._consuming.line, subscription._channel
+    assert line is not None
+    assert ended is not None
+    closing = asyncio.create_task(ended.close())
+    while not closing.done():  # also while the goodbye is on its way
+        if deliveries:
+            await subscription.ack([deliveries.pop(0)])
+        await asyncio.sleep(0)
+    await subscription.ack(deliveries[-1:])
+    await broker.publish([to(other, "later")])
+    await other_inbox.until(1)
+    assert await broker.depths([other]) == {other: Depth(0, 1)}
+    assert broker._consuming.line is line
+    assert line.is_up
+
+
+async def test_a_channel_that_ends_late_takes_nothing_from_the_one_that_has_its_number(
+    broker: RabbitBroker, make_queue: MakeQueue, app: str
+) -> None:
+    queue = await make_queue("q")
+    await broker.publish([to(queue, "1")])
+    assert await broker.depths([queue]) == {queue: Depth(1, 0)}
+    gone = broker._control._channel
+    assert gone is not None
+    assert await broker.depths([f"{app}.missing"]) == {f"{app}.missing": None}  # RabbitMQ closes the channel
+    inbox = Inbox()
+    subscription = await broker.consume(queue, prefetch=5, receive=inbox.receive)
+    assert isinstance(subscription, RabbitSubscription)
+    assert subscription._channel is not None
+    assert subscription._channel.number == gone.number, "aiormq gave it another number, which tests nothing"
+    await gone.close()
+    await inbox.until(1)
+    await broker.publish([to(queue, "2")])
+    await inbox.until(2)
 
 
 async def test_a_queue_remade_with_other_arguments_is_reported(
