@@ -10,11 +10,11 @@ from typing import Any
 from aiormq.exceptions import AMQPError
 
 from engine.brokers.base import Depth
-from engine.brokers.rabbitmq.calls import RESTART_HINT, call, closed_error
+from engine.brokers.rabbitmq.calls import RESTART_HINT, abandon, call, closed_error
 from engine.brokers.rabbitmq.content import GetSink
 from engine.brokers.rabbitmq.counting import CHUNK, CountSink, count
 from engine.brokers.rabbitmq.declare import Step, check_name, declare_steps, run_steps
-from engine.brokers.rabbitmq.link import Channel, Link
+from engine.brokers.rabbitmq.link import CLOSE_TIMEOUT, Channel, Link
 from engine.brokers.rabbitmq.tap import Sink
 from engine.errors import AccessRefused, BrokerError, BrokerUnavailable, QueueMissing
 from engine.model.message import Message
@@ -34,6 +34,7 @@ class Control:
         self._timeout = timeout
         self._turn = asyncio.Lock()
         self._channel: Channel | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._sink = Sink()
 
     async def declare(self, topology: Topology) -> None:
@@ -142,6 +143,8 @@ class Control:
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=CLOSE_TIMEOUT)
 
     async def _count(self, queues: Sequence[str]) -> list[Depth]:
         """The depths up to the first queue that is missing."""
@@ -164,6 +167,16 @@ class Control:
             if self._channel is channel and channel.heard:
                 channel.attach(self._sink)
 
+    async def _leave(self, channel: Channel, asked: asyncio.Future[Any]) -> None:
+        """Close a channel whose question nobody waits for any more, once that is answered.
+
+        aiormq would close it at once. When that crosses the broker's own close, it takes the broker's second answer
+        for one to the channel that it has given the number to meanwhile, and the connection is lost.
+        """
+        await asyncio.wait((asked,), timeout=self._timeout)
+        abandon(asked)
+        await channel.close()
+
     async def _open(self) -> Channel:
         channel = self._channel
         if channel is None or not channel.is_open or self._sink.reason is not None:
@@ -177,13 +190,18 @@ class Control:
         """Ask on the channel; raises what it means that the broker closed it."""
         channel = await self._open()
         sink = self._sink
+        asked = asyncio.ensure_future(question(channel, *about))
         try:
-            return await call(doing, question(channel, *about), self._timeout)
+            return await call(doing, asyncio.shield(asked), self._timeout)
         except asyncio.CancelledError:
-            self._channel = None  # aiormq closes a channel whose call was given up
+            self._channel = None
+            leaving = asyncio.create_task(self._leave(channel, asked))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
             raise
         except (BrokerError, AMQPError, RuntimeError, OSError) as error:
             self._channel = None
+            abandon(asked)
             if sink.reason is not None:
                 raise closed_error(sink.reason, doing) from None
             await channel.close()

@@ -120,9 +120,9 @@ async def test_many_who_ask_at_once_are_each_answered(broker: RabbitBroker, make
     async def asks(number: int) -> dict[str, Depth | None]:
         return await broker.depths([one, other] if number % 2 else [other, f"{app}.missing", one])
 
-    for turn in range(5):
+    for turn in range(40):
         tasks = [asyncio.create_task(asks(number)) for number in range(12)]
-        await asyncio.sleep(0.001 * turn)
+        await asyncio.sleep(0.0005 * (turn % 12))
         tasks[2].cancel()
         tasks[5].cancel()
         for number, found in enumerate(await asyncio.gather(*tasks, return_exceptions=True)):
