@@ -210,7 +210,7 @@ class View(Generic[Row]):
 
     def _counted(self, total: int, late: bool) -> None:
         self._known, self.total, self.more = self.listing, total, False
-        if late:
+        if late and self.loaded:  # else the rows come yet, and are drawn with it
             self.on_counted()
 
     async def _fetch(self, start: int, end: int) -> None:

@@ -165,7 +165,7 @@ WALK = (
     ("\x1b", "of 1 cause"),
     ("\x1b", "of 2 causes"),
     ("g", ""),
-    ("\r", "of 4 failures"),
+    ("\r", "1 of 4 failures"),
     ("\r", "sent to"),
     ("n", "sent to"),
     ("n", "sent to"),

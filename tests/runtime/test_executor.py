@@ -94,7 +94,7 @@ async def test_an_operation_is_performed_and_verified(settings: Settings) -> Non
 async def test_it_stops_by_itself_and_goes_on_when_resumed(settings: Settings) -> None:
     refused.update({"1", *map(str, range(20, 40))})
     async with working(settings, charge) as worker:
-        stopped = await at_rest(worker, await start(worker, 60, Options(canary=3, stop_after=5, rate=100)))
+        stopped = await at_rest(worker, await start(worker, 60, Options(canary=3, stop_after=5, rate=25)))
         assert (stopped.state, stopped.sent) == (State.STOPPED, 3)
         assert stopped.note == (
             "1 of 3 canaries failed again; 1 of them with TimeoutError: the provider did not answer"
