@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,23 +27,8 @@ from engine.model.stream import ANY_VERSION, NO_STREAM, StreamId
 from engine.runtime.application import Engine
 from engine.runtime.event_log import Append
 from handlers.bank import Account, AccountOpened, InsufficientFunds, MoneyDeposited
-from tests.runtime.accounts import balances, database_of, engine_on, opened, published, write
+from tests.runtime.accounts import balances, database_of, opened, published, write
 from tests.runtime.test_promising import ASYNC, url_of
-
-
-@pytest.fixture
-async def engine(tmp_path: Path, app: str) -> AsyncIterator[Engine]:
-    """An engine on the embedded broker and SQLite, with a queue `all` that gets every event."""
-    async with engine_on(None, tmp_path, app) as made:
-        yield made
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def either(request: pytest.FixtureRequest, tmp_path: Path, app: str) -> AsyncIterator[Engine]:
-    """The same on either database, for what the database has a say in."""
-    database = None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    async with engine_on(database, tmp_path, app) as made:
-        yield made
 
 
 async def test_what_was_saved_is_loaded_and_published(either: Engine) -> None:

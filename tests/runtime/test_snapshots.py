@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -15,22 +13,7 @@ from engine.errors import (
 from engine.model.aggregate import Aggregate, applies
 from engine.runtime.application import Engine
 from handlers.bank import Account, MoneyDeposited
-from tests.runtime.accounts import balances, database_of, engine_on, opened, write
-
-
-@pytest.fixture
-async def engine(tmp_path: Path, app: str) -> AsyncIterator[Engine]:
-    """An engine on the embedded broker and SQLite, with a queue `all` that gets every event."""
-    async with engine_on(None, tmp_path, app) as made:
-        yield made
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def either(request: pytest.FixtureRequest, tmp_path: Path, app: str) -> AsyncIterator[Engine]:
-    """The same on either database, for what the database has a say in."""
-    database = None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    async with engine_on(database, tmp_path, app) as made:
-        yield made
+from tests.runtime.accounts import balances, database_of, opened, write
 
 
 async def snapshots(engine: Engine) -> list[tuple[str, int]]:
